@@ -1,0 +1,1 @@
+# Install, export and pkg-config.

@@ -1,0 +1,22 @@
+#pragma once
+/// \file
+/// The only names under which weir's algorithms use atomics, so that tests/model can run the real code under every
+/// interleaving by substituting them.
+
+#include <atomic>
+#include <cstddef>
+
+namespace weir::inline v0::detail {
+
+template <class T>
+using atomic = std::atomic<T>;
+
+inline constexpr auto relaxed = std::memory_order_relaxed;
+inline constexpr auto acquire = std::memory_order_acquire;
+inline constexpr auto release = std::memory_order_release;
+inline constexpr auto acq_rel = std::memory_order_acq_rel;
+
+/// Size that keeps two hot words off one line. A constant of ours: the standard's value changes with compiler flags.
+inline constexpr std::size_t cache_line = 64;
+
+}  // namespace weir::inline v0::detail
