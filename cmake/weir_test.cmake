@@ -1,11 +1,27 @@
 # weir_test(NAME [LIBRARIES ...] SOURCES ...): a GoogleTest program whose cases ctest runs one by one.
 include(GoogleTest)
 
+# Compiling GoogleTest's headers is most of a small test's cost: programs that need nothing but weir share one PCH.
+set(weir_test_pch <gtest/gtest.h> <gmock/gmock.h> <chrono> <string> <vector>)
+
+add_library(weir_test_flags INTERFACE)
+target_link_libraries(weir_test_flags INTERFACE weir::weir weir_build_flags GTest::gmock GTest::gtest_main)
+target_include_directories(weir_test_flags INTERFACE ${PROJECT_SOURCE_DIR}/tests)
+target_compile_definitions(weir_test_flags INTERFACE WEIR_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+
+file(CONFIGURE OUTPUT pch_owner.cpp CONTENT "// Owns the precompiled header that the test programs share.\n")
+add_library(weir_test_pch OBJECT ${CMAKE_CURRENT_BINARY_DIR}/pch_owner.cpp)
+target_link_libraries(weir_test_pch PRIVATE weir_test_flags)
+target_precompile_headers(weir_test_pch PRIVATE ${weir_test_pch})
+
 function(weir_test name)
   cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
-  target_link_libraries(${name} PRIVATE weir::weir weir_build_flags ${arg_LIBRARIES} GTest::gmock GTest::gtest_main)
-  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
-  target_precompile_headers(${name} PRIVATE <gtest/gtest.h> <gmock/gmock.h> <chrono> <string> <vector>)
+  target_link_libraries(${name} PRIVATE weir_test_flags ${arg_LIBRARIES})
+  if(arg_LIBRARIES)
+    target_precompile_headers(${name} PRIVATE ${weir_test_pch})   # other definitions, so a PCH of its own
+  else()
+    target_precompile_headers(${name} REUSE_FROM weir_test_pch)
+  endif()
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
 endfunction()
