@@ -59,6 +59,10 @@ struct step_result {
   histogram rejected;          ///< of attempts answered 429 or 503: from the sending of that attempt
   std::uint64_t censored = 0;  ///< calls in `all` whose true latency is longer than recorded
   duration censored_at{};      ///< the smallest time-out that censored
+  /// k6's http_req_duration: every attempt, from its sending to its last byte, or until it was given up. Blind to time
+  /// spent before the sending, which `all` counts.
+  histogram request;
+  histogram request_expected;  ///< of those, the ones answered as expected: k6's {expected_response:true}
 };
 
 /// One second of the run, warm-up included.
@@ -90,6 +94,9 @@ struct validity {
   std::uint64_t connections_opened = 0;
   std::uint64_t ports_available = 0;
   std::uint64_t descriptors_peak = 0, descriptors_limit = 0;
+  histogram loop_lag;  ///< how late the driver's event loop noticed that something was due, probed every 10 ms
+  std::map<std::string, std::uint64_t> own_errors;  ///< failures on our side, "no free local port"; never the server's
+  std::uint64_t connections_per_minute_peak = 0;    ///< most connections opened within 60 s, against ports_available
 };
 
 /// Goodput in and after the overload, from the wire.
@@ -99,6 +106,7 @@ struct overload_summary {
   double goodput_per_s = 0;                       ///< mean of good calls over those seconds, by end
   double worst_5s_goodput_per_s = 0;              ///< of every 5 consecutive overloaded seconds
   std::optional<double> recovered_after_s;        ///< from the end of the peak; nullopt: not within the run
+  std::optional<double> peak_end_s;               ///< from the start of the run; nullopt: there was no peak
 };
 
 struct run_result {
