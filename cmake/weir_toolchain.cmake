@@ -11,8 +11,6 @@ endif()
 
 option(WEIR_WARNINGS_AS_ERRORS "Fail on warnings (set in the presets)" OFF)
 
-# Everything of ours links this privately.
-add_library(weir_build_flags INTERFACE)
 target_compile_options(weir_build_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wshadow=local
   $<$<CXX_COMPILER_ID:GNU>:-Wno-tsan>

@@ -1,0 +1,3 @@
+#pragma once
+#include <boost/asio/awaitable.hpp>
+#include <weir/stats/counter.hpp>

@@ -1,0 +1,3 @@
+#pragma once
+#include <boost/system/result.hpp>
+#include <chrono>

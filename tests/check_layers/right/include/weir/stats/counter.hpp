@@ -1,0 +1,3 @@
+#pragma once
+#include <weir/core/time.hpp>
+#include <atomic>
