@@ -1,0 +1,58 @@
+#include <weir/pipeline/explain.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace weir {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+const int one = 1, two = 2, three = 3;
+
+const layer queue{.kind = layer_kind::wait_queue, .name = "line", .waits = true, .object = &one};
+const layer slots{.kind = layer_kind::concurrency_limiter, .name = "slots", .object = &two};
+const layer rate{.kind = layer_kind::rate_limiter, .name = "rate", .object = &two};
+const layer breaker{.kind = layer_kind::circuit_breaker, .name = "db", .parameters = "opens at 50 %", .object = &three};
+
+TEST(Explain, PrintsNestedLayers) {
+  layer nested{.kind = layer_kind::pipeline, .inner = {slots, breaker}};
+  EXPECT_EQ(detail::explain_chain({rate, nested}),
+            "1. rate_limiter 'rate'\n"
+            "2. pipeline\n"
+            "   1. concurrency_limiter 'slots'\n"
+            "   2. circuit_breaker 'db': opens at 50 %\n"
+            "warning: 'rate' stands in the chain twice: every call pays it twice\n");
+}
+
+TEST(Explain, SaneOrdersGiveNoWarning) {
+  EXPECT_THAT(detail::warnings_of({queue, slots, breaker}), IsEmpty());
+  EXPECT_THAT(detail::warnings_of({rate, breaker}), IsEmpty());
+}
+
+TEST(Explain, WarnsOfWhatIsHeldWhileWaiting) {
+  EXPECT_THAT(detail::warnings_of({slots, queue}), ElementsAre(HasSubstr("slots are held")));
+  EXPECT_THAT(detail::warnings_of({rate, queue}), ElementsAre(HasSubstr("faster than the limit")));
+  EXPECT_THAT(detail::warnings_of({breaker, queue}), ElementsAre(HasSubstr("probe")));
+  layer other = queue;
+  other.object = &two;
+  EXPECT_THAT(detail::warnings_of({other, queue}), ElementsAre(HasSubstr("in the other")));
+}
+
+TEST(Explain, LooksThroughPipelines) {
+  const layer nested{.kind = layer_kind::pipeline, .waits = true, .inner = {breaker, queue}};
+  EXPECT_THAT(detail::warnings_of({slots, nested}), SizeIs(2));
+}
+
+TEST(Explain, APolicyBehindItsQueueStandsInsideIt) {
+  layer with_policy = queue;
+  with_policy.inner = {slots};
+  EXPECT_THAT(detail::warnings_of({with_policy, breaker}), IsEmpty());
+  EXPECT_THAT(detail::warnings_of({with_policy, slots}), ElementsAre(HasSubstr("twice")));
+}
+
+}  // namespace
+}  // namespace weir
