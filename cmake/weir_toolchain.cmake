@@ -12,8 +12,8 @@ endif()
 option(WEIR_WARNINGS_AS_ERRORS "Fail on warnings (set in the presets)" OFF)
 
 target_compile_options(weir_build_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wconversion -Wshadow=local
-  $<$<CXX_COMPILER_ID:GNU>:-Wno-tsan>
+  -Wall -Wextra -Wpedantic -Wconversion
+  $<$<CXX_COMPILER_ID:GNU>:-Wshadow=local;-Wno-tsan>
   $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>
   $<$<BOOL:${WEIR_WARNINGS_AS_ERRORS}>:-Werror>)
 

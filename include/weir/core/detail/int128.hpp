@@ -4,7 +4,8 @@
 
 namespace weir::inline v0::detail {
 
-__extension__ typedef unsigned __int128 uint128;
-__extension__ typedef __int128 int128;
+// __extension__ keeps -Wpedantic quiet and does not go with `using`.
+__extension__ typedef unsigned __int128 uint128;  // NOLINT(modernize-use-using)
+__extension__ typedef __int128 int128;            // NOLINT(modernize-use-using)
 
 }  // namespace weir::inline v0::detail

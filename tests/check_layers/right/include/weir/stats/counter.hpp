@@ -1,3 +1,3 @@
 #pragma once
-#include <weir/core/time.hpp>
 #include <atomic>
+#include <weir/core/time.hpp>
