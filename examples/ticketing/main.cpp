@@ -1,0 +1,134 @@
+/// \file
+/// The demo server: the order service of the README, with `--protection off` as it was reported, with `on` behind weir.
+
+#include "options.hpp"
+#include "password.hpp"
+#include "routes.hpp"
+#include "server.hpp"
+#include "store.hpp"
+#include "worker_pool.hpp"
+
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include <sys/resource.h>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <optional>
+
+namespace {
+
+using namespace ticketing;
+using clock = std::chrono::steady_clock;
+using timer_type = boost::asio::basic_waitable_timer<clock, boost::asio::wait_traits<clock>, executor_type>;
+
+constexpr std::chrono::milliseconds busy_timeout{50};
+
+/// Every connection is a descriptor; the soft limit is often 1024. Returns how many connections there can be.
+std::size_t raise_descriptor_limit(std::size_t connections) {
+  constexpr std::size_t others = 64;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return connections;
+  const rlim_t wanted = connections + others;
+  if (limit.rlim_cur < wanted) {
+    limit.rlim_cur = std::min(wanted, limit.rlim_max);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+  }
+  if (limit.rlim_cur >= wanted) return connections;
+  const std::size_t possible = limit.rlim_cur > 2 * others ? limit.rlim_cur - others : limit.rlim_cur / 2;
+  std::fprintf(stderr, "ticketing: the limit of open files allows %zu connections, not %zu\n", possible, connections);
+  return possible;
+}
+
+/// SIGTERM and SIGINT: stop, and abort what has not ended within `drain`; a second signal aborts at once.
+class shutdown_sequence {
+ public:
+  shutdown_sequence(boost::asio::io_context& io, std::chrono::milliseconds drain, server& s, worker_pool& a, worker_pool& b)
+      : signals_(io.get_executor(), SIGTERM, SIGINT), timer_(io.get_executor()), drain_(drain), server_(s), pools_{&a, &b} {
+    signals_.async_wait([this](const boost::system::error_code& ec, int) {
+      if (!ec) begin();
+    });
+  }
+  /// The last connection has gone: nothing of this may keep the io_context running.
+  void finish() {
+    signals_.cancel();
+    timer_.cancel();
+  }
+
+ private:
+  void begin() {
+    std::fprintf(stderr, "ticketing: shutting down, %lld ms for what is running\n", static_cast<long long>(drain_.count()));
+    server_.stop([this] { finish(); });
+    timer_.expires_after(drain_);
+    timer_.async_wait([this](const boost::system::error_code& ec) {
+      if (!ec) abort();
+    });
+    signals_.async_wait([this](const boost::system::error_code& ec, int) {
+      if (!ec) abort();
+    });
+  }
+  void abort() {
+    std::fprintf(stderr, "ticketing: abandoning what is still running\n");
+    server_.abort();
+    for (worker_pool* pool : pools_) pool->abandon();
+  }
+
+  boost::asio::basic_signal_set<executor_type> signals_;
+  timer_type timer_;
+  std::chrono::milliseconds drain_;
+  server& server_;
+  worker_pool* pools_[2];
+};
+
+int serve(const options& o) {
+  service_counters counters;
+  store database{o.database, o.stock, busy_timeout};
+  boost::asio::io_context io{1};
+  worker_pool hash_workers{o.workers, io.get_executor()};
+  worker_pool store_worker{1, io.get_executor()};
+  routes service{o.cost, hash_workers, store_worker, database, counters};
+
+  const server_options http{.address = o.address,
+                            .port = o.port,
+                            .max_connections = raise_descriptor_limit(o.max_connections),
+                            .request_timeout = o.request_timeout,
+                            .idle_timeout = o.idle_timeout,
+                            .watch_clients = o.protection};
+  std::optional<server> listening;
+  try {
+    listening.emplace(io, http, counters.connections, [&service](const request& r) { return service.handle(r); });
+  } catch (const boost::system::system_error& e) {
+    std::fprintf(stderr, "ticketing: cannot listen on %s:%u: %s\n", o.address.c_str(), o.port, e.code().message().c_str());
+    return 1;
+  }
+  shutdown_sequence shutdown{io, o.drain, *listening, hash_workers, store_worker};
+  std::printf("listening on %s:%u\n", o.address.c_str(), listening->port());
+  std::fflush(stdout);
+
+  io.run();
+  std::printf("%s\n", service.counters_json().c_str());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto parsed = parse_options(argc, argv);
+  if (const int* code = std::get_if<int>(&parsed)) return *code;
+  const auto& o = std::get<options>(parsed);
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    if (o.measure_hash_rate.count() > 0) {
+      std::printf("%.2f\n", measure_hash_rate(o.workers, o.cost, o.measure_hash_rate));
+      return 0;
+    }
+    return serve(o);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "ticketing: %s\n", e.what());
+    return 1;
+  }
+}

@@ -1,0 +1,44 @@
+#pragma once
+/// \file
+/// What passes between the HTTP unit and the routes: plain structures, so that only server.cpp knows Beast.
+
+#include <weir/core/time.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace ticketing {
+
+/// Everything runs on the one I/O thread; a concrete executor spares the type erasure of any_io_executor.
+using executor_type = boost::asio::io_context::executor_type;
+template <class T>
+using task = boost::asio::awaitable<T, executor_type>;
+inline constexpr boost::asio::use_awaitable_t<executor_type> use_task{};
+
+struct request {
+  std::string_view method;
+  std::string_view target;
+  std::string_view body;
+  weir::time_point arrival;           ///< when its first byte had been read
+  const bool* client_gone = nullptr;  ///< becomes true when the client hangs up (only where the server watches for it)
+
+  [[nodiscard]] bool gone() const noexcept { return client_gone != nullptr && *client_gone; }
+};
+
+struct response {
+  unsigned status = 200;
+  std::string body{};                  ///< JSON
+  std::chrono::seconds retry_after{};  ///< header Retry-After, if not zero
+  std::string_view allow{};            ///< header Allow, if not empty
+};
+
+/// Runs on the I/O thread. Its coroutine is cancelled (terminal) when the client hangs up, if the server watches for it.
+using request_handler = std::function<task<response>(const request&)>;
+
+}  // namespace ticketing

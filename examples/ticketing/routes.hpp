@@ -1,0 +1,54 @@
+#pragma once
+/// \file
+/// What the service does: one function per route. Runs on the I/O thread and sends everything heavy elsewhere.
+
+#include "counters.hpp"
+#include "message.hpp"
+#include "store.hpp"
+#include "worker_pool.hpp"
+
+#include <boost/json/object.hpp>
+
+#include <functional>
+#include <string>
+#include <variant>
+
+namespace ticketing {
+
+/// Not thread-safe: belongs to the I/O thread. All references must outlive it.
+class routes {
+ public:
+  routes(unsigned bcrypt_cost, worker_pool& hash_workers, worker_pool& store_worker, store&, service_counters&);
+
+  /// Never throws for what a client sent. Counts by route and status.
+  [[nodiscard]] task<response> handle(const request&);
+  /// The counters as JSON.
+  [[nodiscard]] std::string counters_json() const;
+
+ private:
+  using action = task<response> (routes::*)(const request&);
+  struct route {
+    std::string_view method, target;
+    action run;
+  };
+  static const route table[];
+
+  task<response> add_user(const request&);
+  task<response> charge(const request&);
+  task<response> order(const request&);
+  task<response> healthz(const request&);
+  task<response> counters(const request&);
+
+  /// Runs `step` on the database thread. `step` must not refer to what the coroutine does not own.
+  task<std::variant<store_reply, response>> in_store(const request&, std::function<store_reply(store&)> step);
+  [[nodiscard]] response unavailable(const store_reply&);
+
+  unsigned cost_;
+  worker_pool& hash_workers_;
+  worker_pool& store_worker_;
+  store& store_;
+  service_counters& counters_;
+  weir::time_point last_logged_{};
+};
+
+}  // namespace ticketing

@@ -1,0 +1,307 @@
+// The demo server from outside: the journey, every refusal, clients that misbehave, a database that does, the shutdown.
+
+#include "ticketing_process.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sqlite3.h>
+
+#include <atomic>
+
+namespace weir_tests {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+const std::string new_user = R"({"name":"ann","password":"correct horse"})";
+
+std::int64_t count(const boost::json::object& counters, const std::string& route, const std::string& status) {
+  const auto* by_status = counters.at("requests").as_object().if_contains(route);
+  const auto* n = by_status == nullptr ? nullptr : by_status->as_object().if_contains(status);
+  return n == nullptr ? 0 : n->to_number<std::int64_t>();
+}
+std::int64_t number(const boost::json::object& counters, const std::string& group, const std::string& field) {
+  return counters.at(group).at(field).to_number<std::int64_t>();
+}
+boost::json::object counters_of(server_process& server) { return client(server.port()).get("/counters").json(); }
+
+/// Looks until it is so; false if it does not become so in time.
+bool eventually(const auto& condition, std::chrono::milliseconds limit = 10s) {
+  const auto give_up = std::chrono::steady_clock::now() + limit;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > give_up) return false;
+    std::this_thread::sleep_for(10ms);
+  }
+  return true;
+}
+
+/// Both ways of running it must behave alike towards a single well- or ill-behaved client.
+class Ticketing : public testing::TestWithParam<const char*> {
+ protected:
+  std::vector<std::string> with(std::vector<std::string> more = {}) const {
+    more.insert(more.end(), {"--cost", "4", "--protection", GetParam()});
+    return more;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Protection, Ticketing, testing::Values("off", "on"),
+                         [](const auto& tested) { return std::string(tested.param); });
+
+TEST_P(Ticketing, CarriesAUserFromRegistrationToOrder) {
+  server_process server{with({"--stock", "3"})};
+  client c{server.port()};
+  const answer registered = c.ask("/api/users", new_user);
+  ASSERT_EQ(registered.status, 201u) << registered.body;
+  const std::string id = std::to_string(registered.json().at("id").as_int64());
+  const answer charged = c.ask("/api/points/charge", R"({"userId":)" + id + R"(,"amount":350})");
+  EXPECT_EQ(charged.status, 200u);
+  EXPECT_EQ(charged.body, R"({"balance":350})");
+  const answer ordered = c.ask("/api/orders", R"({"userId":)" + id + R"(,"quantity":2})");
+  EXPECT_EQ(ordered.status, 201u);
+  EXPECT_EQ(ordered.json().at("stock").as_int64(), 1);
+  EXPECT_EQ(c.ask("/api/orders", R"({"userId":)" + id + R"(,"quantity":2})").status, 409u) << "one ticket is left";
+  EXPECT_EQ(c.get("/healthz").status, 200u);
+
+  const auto counters = c.get("/counters").json();
+  EXPECT_EQ(count(counters, "POST /api/users", "201"), 1);
+  EXPECT_EQ(count(counters, "POST /api/orders", "409"), 1);
+  EXPECT_EQ(number(counters, "hashWorkers", "done"), 1);
+}
+
+TEST_P(Ticketing, StoresARealBcryptHashAndTakesStockAndPointsTogether) {
+  scratch_directory directory;
+  const std::string path = directory / "t.db";
+  {
+    server_process server{with({"--database", path, "--stock", "5"})};
+    client c{server.port()};
+    c.ask("/api/users", new_user);
+    c.ask("/api/points/charge", R"({"userId":1,"amount":150})");
+    EXPECT_EQ(c.ask("/api/orders", R"({"userId":1,"quantity":2})").status, 402u) << "costs 200";
+    EXPECT_EQ(c.ask("/api/orders", R"({"userId":1,"quantity":1})").status, 201u);
+    server.signal(SIGTERM);
+    EXPECT_EQ(server.wait(), 0);
+  }
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
+  std::string row;
+  const auto keep = [](void* to, int columns, char** values, char**) {
+    for (int i = 0; i < columns; ++i) *static_cast<std::string*>(to) += std::string(values[i]) + "|";
+    return 0;
+  };
+  sqlite3_exec(db,
+               "SELECT substr(password, 1, 7), length(password), points FROM users; SELECT remaining FROM stock;"
+               "SELECT user, quantity FROM orders",
+               keep, &row, nullptr);
+  sqlite3_close(db);
+  EXPECT_EQ(row, "$2b$04$|60|50|4|1|1|") << "the order that failed took nothing";
+}
+
+TEST_P(Ticketing, RefusesBadRequestsWithAReason) {
+  server_process server{with()};
+  client c{server.port()};
+  const auto refused = [&c](const std::string& target, const std::string& body, unsigned status, const std::string& why) {
+    const answer a = c.ask(target, body);
+    EXPECT_EQ(a.status, status) << target << " " << body;
+    EXPECT_THAT(a.error(), HasSubstr(why)) << target << " " << body;
+  };
+  refused("/api/users", "", 400, "not valid JSON");
+  refused("/api/users", "{", 400, "not valid JSON");
+  refused("/api/users", std::string(2000, '['), 400, "not valid JSON");
+  refused("/api/users", "[1]", 400, "JSON object");
+  refused("/api/users", R"({"password":"correct horse"})", 400, "\"name\" is missing");
+  refused("/api/users", R"({"name":7,"password":"correct horse"})", 400, "\"name\" must be a string");
+  refused("/api/users", R"({"name":"ann","password":"short"})", 400, "\"password\" must have 8 to 72 bytes, has 5");
+  refused("/api/users", R"({"name":"ann","password":"nul\u0000nul nul"})", 400, "\"password\" must not contain a NUL");
+  refused("/api/points/charge", R"({"userId":1})", 400, "\"amount\" is missing");
+  refused("/api/points/charge", R"({"userId":1,"amount":-5})", 400, "\"amount\" must be an integer from 1 to");
+  refused("/api/points/charge", R"({"userId":1,"amount":1.5})", 400, "\"amount\" must be an integer");
+  refused("/api/points/charge", R"({"userId":1,"amount":5})", 404, "no such user");
+  refused("/api/orders", R"({"userId":"1","quantity":1})", 400, "\"userId\" must be an integer");
+  refused("/api/orders", R"({"userId":1,"quantity":11})", 400, "\"quantity\" must be an integer from 1 to 10");
+  refused("/api/orders", R"({"userId":1,"quantity":1})", 404, "no such user");
+  refused("/api/nothing", "{}", 404, "no such resource");
+  refused("/healthz", "{}", 405, "use GET");
+  const answer wrong_method = c.get("/api/orders");
+  EXPECT_EQ(wrong_method.status, 405u);
+  EXPECT_THAT(wrong_method.head, HasSubstr("Allow: POST"));
+  EXPECT_EQ(c.get("/healthz").status, 200u) << "the connection survives all of this";
+}
+
+TEST_P(Ticketing, RefusesWhatIsNotHttpAndCloses) {
+  server_process server{with()};
+  const auto refused = [&server](const std::string& sent, unsigned status) {
+    client c{server.port()};
+    c.send(sent);
+    EXPECT_EQ(c.receive().status, status) << sent.substr(0, 40);
+    EXPECT_TRUE(c.closed()) << sent.substr(0, 40);
+  };
+  refused("garbage\r\n\r\n", 400);
+  refused(std::string("\x16\x03\x01\x02\x00\x01", 6) + std::string(100, '\x01'), 400);  // a TLS greeting
+  refused("POST /api/users HTTP/1.1\r\nContent-Length: minus one\r\n\r\n", 400);
+  refused("GET / HTTP/1.1\r\nX: " + std::string(1'000'000, 'x') + "\r\n\r\n", 431);
+  refused("POST /api/users HTTP/1.1\r\nContent-Length: 100000\r\n\r\n" + std::string(100'000, 'x'), 413);
+  refused("POST /api/users HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n11170\r\n" + std::string(70'000, 'x'), 413);
+  EXPECT_TRUE(eventually([&] { return number(counters_of(server), "connections", "open") == 1; }));
+  EXPECT_EQ(number(counters_of(server), "connections", "malformed"), 6);
+}
+
+TEST_P(Ticketing, DoesNotWaitForeverForHalfARequestNorForSilence) {
+  server_process server{with({"--request-timeout", "300ms", "--idle-timeout", "700ms"})};
+  client half_head{server.port()}, half_body{server.port()}, silent{server.port()}, silent_later{server.port()};
+  half_head.send("POST /api/users HTTP/1.1\r\nContent-Le");
+  half_body.send("POST /api/users HTTP/1.1\r\nContent-Length: 100\r\n\r\n{\"name\":");
+  EXPECT_EQ(silent_later.get("/healthz").status, 200u);
+  EXPECT_EQ(half_head.receive().status, 408u);
+  EXPECT_TRUE(half_head.closed());
+  EXPECT_EQ(half_body.receive().status, 408u);
+  EXPECT_TRUE(silent.closed());
+  EXPECT_TRUE(silent_later.closed());
+  EXPECT_TRUE(eventually([&] { return number(counters_of(server), "connections", "open") == 1; }));
+  EXPECT_EQ(number(counters_of(server), "connections", "timedOut"), 4);
+}
+
+TEST_P(Ticketing, AnswersPipelinedRequestsInOrderAndHonoursExpectations) {
+  server_process server{with()};
+  client c{server.port()};
+  c.send("GET /healthz HTTP/1.1\r\n\r\nGET /nothing HTTP/1.1\r\n\r\nHEAD /healthz HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(c.receive().status, 200u);
+  EXPECT_EQ(c.receive().status, 404u);
+  client d{server.port()};
+  d.send("POST /api/users HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: " + std::to_string(new_user.size()) +
+         "\r\n\r\n");
+  EXPECT_EQ(d.receive().status, 100u);
+  d.send(new_user);
+  EXPECT_EQ(d.receive().status, 201u);
+}
+
+TEST_P(Ticketing, RefusesConnectionsBeyondItsLimit) {
+  server_process server{with({"--max-connections", "2"})};
+  client a{server.port()}, b{server.port()};
+  EXPECT_EQ(a.get("/healthz").status, 200u);
+  EXPECT_EQ(b.get("/healthz").status, 200u);
+  client c{server.port()};
+  const answer refused = c.receive();
+  EXPECT_EQ(refused.status, 503u);
+  EXPECT_THAT(refused.head, HasSubstr("Retry-After: "));
+  EXPECT_TRUE(c.closed());
+  a.hang_up();
+  EXPECT_TRUE(eventually([&] { return client(server.port()).get("/healthz").status == 200; })) << "room again";
+}
+
+TEST_P(Ticketing, NothingIsLeftOfClientsThatHangUp) {
+  server_process server{{"--cost", "10", "--workers", "1", "--protection", GetParam()}};
+  for (int i = 0; i < 6; ++i) {
+    client c{server.port()};
+    c.post("/api/users", new_user);
+    std::this_thread::sleep_for(5ms);
+  }
+  ASSERT_TRUE(eventually([&] {
+    const auto counters = counters_of(server);
+    return number(counters, "connections", "open") == 1 && number(counters, "hashWorkers", "queued") == 0 &&
+           number(counters, "hashWorkers", "running") == 0;
+  }));
+  const auto counters = counters_of(server);
+  const auto done = number(counters, "hashWorkers", "done"), dropped = number(counters, "hashWorkers", "dropped");
+  if (std::string(GetParam()) == "off") {
+    EXPECT_EQ(done, 6) << "the bare server hashes for clients that have left";
+  } else {
+    EXPECT_LT(done, 6) << "behind weir, work for clients that have left is not begun";
+    EXPECT_EQ(count(counters, "POST /api/users", "499"), 6);
+  }
+  EXPECT_LE(done + dropped, 6);
+  EXPECT_EQ(client(server.port()).ask("/api/users", new_user).status, 201u) << "and there is room for others";
+}
+
+TEST_P(Ticketing, SaysThatItsPortIsTaken) {
+  server_process first{with()};
+  const std::string port = std::to_string(first.port());
+  server_process second{with({"--port", port})};
+  EXPECT_EQ(second.wait(), 1);
+  EXPECT_EQ(second.out(), "");
+  EXPECT_THAT(second.err(), HasSubstr("ticketing: cannot listen on 127.0.0.1:" + port + ": Address already in use\n"));
+}
+
+TEST_P(Ticketing, SaysThatItsDatabaseCannotBeUsed) {
+  scratch_directory directory;
+  const auto refused = [this](const std::string& path, const std::string& why) {
+    server_process server{with({"--database", path}), true};
+    EXPECT_EQ(server.wait(), 1);
+    EXPECT_THAT(server.err(), HasSubstr(path + ": " + why));
+  };
+  std::ofstream(directory / "text.db") << std::string(5000, 'x');
+  refused(directory / "text.db", "file is not a database");
+  refused(directory / "missing/t.db", "unable to open database file");
+  std::ofstream(directory / "locked.db").close();
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open((directory / "locked.db").c_str(), &other), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(other, "BEGIN EXCLUSIVE", nullptr, nullptr, nullptr), SQLITE_OK);
+  refused(directory / "locked.db", "database is locked");
+  sqlite3_close(other);
+  {
+    server_process creates{with({"--database", directory / "readonly.db"})};
+    creates.port();
+  }
+  std::filesystem::permissions(directory / "readonly.db", std::filesystem::perms::owner_read);
+  std::filesystem::permissions(directory.path(), std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
+  refused(directory / "readonly.db", "it is read-only");
+}
+
+TEST_P(Ticketing, SurvivesADatabaseThatIsLockedAtRunTime) {
+  scratch_directory directory;
+  const std::string path = directory / "t.db";
+  server_process server{with({"--database", path})};
+  client c{server.port()};
+  EXPECT_EQ(c.ask("/api/users", new_user).status, 201u);
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &other), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(other, "BEGIN EXCLUSIVE", nullptr, nullptr, nullptr), SQLITE_OK);
+  answer refused = c.ask("/api/points/charge", R"({"userId":1,"amount":5})");
+  EXPECT_EQ(refused.status, 503u);
+  EXPECT_THAT(refused.error(), HasSubstr("database is locked"));
+  EXPECT_THAT(refused.head, HasSubstr("Retry-After: "));
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(c.ask("/api/points/charge", R"({"userId":1,"amount":5})").status, 503u);
+  const auto counters = c.get("/counters").json();
+  EXPECT_GE(number(counters, "store", "errors"), 1);
+  sqlite3_exec(other, "COMMIT", nullptr, nullptr, nullptr);
+  sqlite3_close(other);
+  EXPECT_TRUE(eventually([&c] { return c.ask("/api/points/charge", R"({"userId":1,"amount":5})").status == 200; }, 30s));
+  const std::string log = server.err();
+  EXPECT_THAT(log, HasSubstr("ticketing: database: database is locked"));
+}
+
+TEST_P(Ticketing, DrainsOnSigterm) {
+  // A hash takes about a tenth of a second, so that something runs when the signal comes.
+  server_process server{{"--cost", "11", "--workers", "1", "--slo", "5s", "--protection", GetParam()}};
+  client idle{server.port()};
+  std::vector<client> busy;
+  for (int i = 0; i < 3; ++i) busy.emplace_back(server.port()).post("/api/users", new_user);
+  ASSERT_TRUE(eventually([&] { return number(counters_of(server), "hashWorkers", "running") == 1; }));
+  server.signal(SIGTERM);
+  for (auto& c : busy) {
+    const answer a = c.receive();
+    EXPECT_EQ(a.status, 201u) << "what was accepted is finished";
+    EXPECT_THAT(a.head, HasSubstr("Connection: close"));
+  }
+  EXPECT_TRUE(idle.closed());
+  EXPECT_EQ(server.wait(), 0);
+  EXPECT_EQ(count(server.final_counters(), "POST /api/users", "201"), 3);
+}
+
+TEST_P(Ticketing, AbandonsWhatTheDrainTimeDoesNotAllow) {
+  server_process server{{"--cost", "12", "--workers", "1", "--drain", "100ms", "--slo", "60s", "--protection", GetParam()}};
+  std::vector<client> busy;
+  for (int i = 0; i < 12; ++i) busy.emplace_back(server.port()).post("/api/users", new_user);
+  ASSERT_TRUE(eventually([&] { return number(counters_of(server), "hashWorkers", "running") == 1; }));
+  server.signal(SIGINT);
+  EXPECT_EQ(server.wait(5s), 0) << "without the hashes that had not begun";
+  EXPECT_THAT(server.err(), HasSubstr("abandoning"));
+  const auto counters = server.final_counters();
+  EXPECT_EQ(number(counters, "connections", "open"), 0);
+  EXPECT_GT(number(counters, "hashWorkers", "dropped") + count(counters, "POST /api/users", "499") +
+                count(counters, "POST /api/users", "503"),
+            0);
+}
+
+}  // namespace
+}  // namespace weir_tests
