@@ -1,0 +1,76 @@
+#pragma once
+/// \file
+/// `wait_operation`: what waits in a `wait_queue`, and how a thread sleeps while it does.
+
+#include <weir/core/admission.hpp>
+#include <weir/core/error.hpp>
+#include <weir/core/name.hpp>
+#include <weir/queue/wait_node.hpp>
+
+#include <cassert>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace weir::inline v0 {
+
+namespace detail {
+
+/// The sleep of one blocked thread. Its mutex is taken under the queue's lock, never the other way round.
+struct sleeping_thread {
+  std::mutex mutex;
+  std::condition_variable woken;
+  bool done = false;           // guarded by mutex
+  time_point wake_at = never;  // guarded by mutex; when to see what time has brought, while first in line
+  time_point planned = never;  // guarded by the queue's lock; what wake_at was last set to
+
+  void finish() noexcept {
+    // Notified under the mutex: the thread may end, and take this object along, as soon as it sees `done`.
+    std::lock_guard lock{mutex};
+    done = true;
+    woken.notify_one();
+  }
+  void plan(time_point t) noexcept {
+    planned = t;
+    std::lock_guard lock{mutex};
+    wake_at = t;
+    woken.notify_one();
+  }
+};
+
+}  // namespace detail
+
+/// A wait in progress. Derive from it or put it into your own operation, set `complete`, and `start` it on a queue. Pinned
+/// and alive until `complete` is called; it can then be started again. Memory: about 150 bytes and the permit.
+template <permit_type Permit>
+class wait_operation : public wait_node {
+ public:
+  wait_operation() noexcept = default;
+  wait_operation(const wait_operation&) = delete;
+  wait_operation& operator=(const wait_operation&) = delete;
+  /// A permit that nobody took is refunded.
+  ~wait_operation() {
+    assert(where != state::waiting && "destroyed while it waits");
+    if (granted_) granted_->cancel();
+  }
+
+  /// How the wait ended: the permit, or why there is none. Once, after `complete` was called.
+  [[nodiscard]] result<Permit> take() noexcept {
+    assert(where == state::ended);
+    if (!granted_) return result<Permit>{boost::system::in_place_error, to_errc(ended), queue_};
+    result<Permit> permit{boost::system::in_place_value, std::move(*granted_)};
+    granted_.reset();
+    return permit;
+  }
+
+ private:
+  template <waitable_policy, clock_source, class>
+  friend class basic_wait_queue;
+
+  std::optional<Permit> granted_;
+  name queue_;
+  detail::sleeping_thread* thread_ = nullptr;  // set if a blocked thread waits
+};
+
+}  // namespace weir::inline v0
