@@ -82,7 +82,8 @@ class capacity_listener {
 ///
 /// - `attach(listener)`: one listener at a time (asserted); nullptr detaches. Not concurrent with calls that wait.
 /// - `set_waiting(bool)`: by the listener only.
-/// - `try_acquire_for_waiter(c)`: as `try_acquire`, without regard to the flag.
+/// - `try_acquire_for_waiter(c)`: as `try_acquire`, without regard to the flag. Called under the listener's lock, again and
+///   again: it publishes nothing, and a refusal, which is an answer to nobody, is not counted.
 /// - `next_available(cost, now)`: when `cost` could be granted by the passing of time; `never`: only a release brings it.
 template <class P>
 concept waitable_policy = admission_policy<P> && requires(P& p, const P& cp, const call& c, capacity_listener* listener,

@@ -135,7 +135,8 @@ class basic_concurrency_limiter {
   /// next one does. Thread-safe. Complexity: O(1), retried only when another thread changed the word.
   [[nodiscard]] result<permit> try_acquire(const call& c = {}) noexcept { return acquire_slots(c.cost, waiting_bit); }
 
-  /// For the queue in front: as `try_acquire`, though somebody waits.
+  /// For the queue in front: as `try_acquire`, though somebody waits. A refusal is an answer to nobody, the waiter goes on
+  /// waiting: it is neither counted nor published (and the queue asks under its lock).
   [[nodiscard]] result<permit> try_acquire_for_waiter(const call& c) noexcept { return acquire_slots(c.cost, 0); }
 
   /// The queue in front; nullptr detaches. A release that began while the flag was set may still call the old listener:
@@ -224,17 +225,21 @@ class basic_concurrency_limiter {
       do {
         const std::uint32_t limit = limit_of(seen), used = in_use(seen);
         if (cost > limit) [[unlikely]]
-          return refuse(errc::never_admissible, never_admissible, cost);
-        if ((seen & barrier) != 0 || used > limit - cost) return refuse(errc::over_capacity, over_capacity, cost);
+          return refuse(errc::never_admissible, never_admissible, cost, barrier != 0);
+        if ((seen & barrier) != 0 || used > limit - cost) {
+          return refuse(errc::over_capacity, over_capacity, cost, barrier != 0);
+        }
       } while (!word_.compare_exchange_weak(seen, seen + cost, detail::acq_rel, detail::relaxed));
     }
     counters_.add(admitted);
     return permit{this, cost};
   }
 
-  rejection refuse(errc why, counter reason, std::uint32_t cost) noexcept {
-    counters_.add(reason);
-    publisher_.publish([&](std::uint64_t sequence) { return concurrency_rejected{name_, sequence, why, cost}; });
+  rejection refuse(errc why, counter reason, std::uint32_t cost, bool tell_it) noexcept {
+    if (tell_it) {
+      counters_.add(reason);
+      publisher_.publish([&](std::uint64_t sequence) { return concurrency_rejected{name_, sequence, why, cost}; });
+    }
     return rejection{why, name_};
   }
 
