@@ -1,0 +1,178 @@
+#include "http_session.hpp"
+
+#include <boost/asio/read.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/stream_traits.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+#include <charconv>
+#include <cmath>
+
+#include <sys/socket.h>
+
+namespace weir::load {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+
+constexpr std::uint64_t largest_body = 16'000'000;
+constexpr std::uint32_t largest_header = 64'000;
+
+time_point now() noexcept { return std::chrono::steady_clock::now(); }
+
+struct reason {
+  exchange::ending end;
+  std::string_view text;
+};
+
+/// Whose fault an error is, and its name in the report.
+reason classify(const error_code& ec) noexcept {
+  using e = exchange::ending;
+  namespace errc = boost::system::errc;
+  if (ec == beast::error::timeout) return {e::timed_out, "timed out"};
+  if (ec == asio::error::operation_aborted) return {e::cancelled, "cancelled"};
+  if (ec == errc::address_not_available || ec == errc::address_in_use) return {e::own_error, "no free local port"};
+  if (ec == errc::too_many_files_open || ec == errc::too_many_files_open_in_system) {
+    return {e::own_error, "no free file descriptor"};
+  }
+  if (ec == errc::no_buffer_space || ec == errc::not_enough_memory) return {e::own_error, "out of memory for sockets"};
+  if (ec == errc::connection_refused) return {e::broken, "connection refused"};
+  if (ec == errc::connection_reset || ec == errc::broken_pipe || ec == errc::connection_aborted) {
+    return {e::broken, "connection reset"};
+  }
+  if (ec == errc::timed_out) return {e::broken, "connect timed out"};
+  if (ec == errc::host_unreachable || ec == errc::network_unreachable) return {e::broken, "host unreachable"};
+  if (ec == http::error::end_of_stream) return {e::broken, "closed without an answer"};
+  if (ec == http::error::partial_message) return {e::broken, "closed within the answer"};
+  if (ec == http::error::body_limit || ec == http::error::header_limit) return {e::broken, "answer too large"};
+  if (ec.category() == http::make_error_code(http::error::bad_version).category()) return {e::broken, "not an HTTP answer"};
+  return {e::broken, "connection failed"};
+}
+
+}  // namespace
+
+class http_session::connection {
+ public:
+  connection(asio::io_context& io, asio::ip::tcp::endpoint target, traffic& t)
+      : stream_(io.get_executor()), target_(std::move(target)), traffic_(t) {}
+  ~connection() { close(); }
+
+  task<exchange> send(std::string_view request, duration timeout, bool to_head) {
+    exchange out;
+    out.sent = now();
+    stream_.expires_at(later(out.sent, timeout));
+    error_code ec;
+    if (open_ && !is_still_open()) close();
+    if (!open_) co_await connect(ec);
+    if (!ec) {
+      out.sent = now();
+      traffic_.bytes_sent += co_await asio::async_write(stream_, asio::buffer(request), asio::redirect_error(use_task, ec));
+    }
+    if (!ec) co_await read(out, to_head, ec);
+    out.done = now();
+    if (ec) {
+      const reason why = classify(ec);
+      out.end = cancelled_ ? exchange::ending::cancelled : why.end;
+      out.failure = why.text;
+      if (out.end == exchange::ending::own_error) ++traffic_.own_errors[std::string{why.text}];
+      close();
+    } else {
+      stream_.expires_never();
+    }
+    co_return out;
+  }
+
+  void cancel() noexcept {
+    cancelled_ = true;
+    stream_.cancel();
+    close();
+  }
+
+ private:
+  task<void> connect(error_code& ec) {
+    if (cancelled_) {
+      ec = asio::error::operation_aborted;
+      co_return;
+    }
+    buffer_.clear();
+    co_await stream_.async_connect(target_, asio::redirect_error(use_task, ec));
+    if (ec) {
+      error_code ignored;
+      stream_.socket().close(ignored);
+      co_return;
+    }
+    open_ = true;
+    traffic_.opened(now());
+    error_code ignored;
+    stream_.socket().set_option(asio::ip::tcp::no_delay{true}, ignored);
+  }
+
+  task<void> read(exchange& out, bool to_head, error_code& ec) {
+    http::response_parser<http::string_body> parser;
+    parser.body_limit(largest_body);
+    parser.header_limit(largest_header);
+    parser.skip(to_head);
+    traffic_.bytes_received += co_await http::async_read(stream_, buffer_, parser, asio::redirect_error(use_task, ec));
+    if (ec) co_return;
+    auto& answer = parser.get();
+    out.end = exchange::ending::answered;
+    out.status = answer.result_int();
+    if (const auto found = answer.find(http::field::retry_after); found != answer.end()) {
+      out.retry_after = parse_retry_after({found->value().data(), found->value().size()});
+    }
+    const bool keep = answer.keep_alive();
+    out.body = std::move(answer.body());
+    if (!keep) close();
+  }
+
+  /// A look at the socket without reading: whether the server hung up while the connection was idle.
+  bool is_still_open() noexcept {
+    if (buffer_.size() > 0) return false;  // bytes that nobody asked for: out of step
+    char byte = 0;
+    const auto got = ::recv(stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+  }
+
+  void close() noexcept {
+    error_code ignored;
+    stream_.socket().close(ignored);
+    if (open_) traffic_.closed();
+    open_ = false;
+  }
+
+  beast::basic_stream<asio::ip::tcp, executor> stream_;
+  asio::ip::tcp::endpoint target_;
+  traffic& traffic_;
+  beast::flat_buffer buffer_;
+  bool open_ = false;
+  bool cancelled_ = false;
+};
+
+http_session::http_session(asio::io_context& io, asio::ip::tcp::endpoint target, traffic& t)
+    : connection_(std::make_unique<connection>(io, std::move(target), t)) {}
+http_session::~http_session() = default;
+
+task<exchange> http_session::send(std::string_view request, duration timeout, bool to_head) {
+  return connection_->send(request, timeout, to_head);
+}
+
+void http_session::cancel() noexcept { connection_->cancel(); }
+
+std::optional<duration> parse_retry_after(std::string_view value) noexcept {
+  if (value.empty() || value.front() < '0' || value.front() > '9') return std::nullopt;
+  double seconds = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds, std::chars_format::fixed);
+  if (error != std::errc{} || end != value.data() + value.size() || !(seconds < 1e9)) return std::nullopt;
+  return duration{std::llround(seconds * 1e9)};
+}
+
+}  // namespace weir::load

@@ -1,0 +1,184 @@
+#include "virtual_user.hpp"
+
+#include "answer_check.hpp"
+
+#include "../scenario/placeholders.hpp"
+
+#include <boost/asio/redirect_error.hpp>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace weir::load {
+namespace {
+
+std::string random_uuid(random_stream& random) {
+  const std::uint64_t a = random();
+  const std::uint64_t b = random();
+  char text[37];
+  // Version 4, variant 1 (RFC 9562).
+  std::snprintf(text, sizeof text, "%08x-%04x-4%03x-%04x-%012llx", static_cast<unsigned>(a >> 32),
+                static_cast<unsigned>(a >> 16 & 0xffff), static_cast<unsigned>(a & 0xfff),
+                static_cast<unsigned>((b >> 48 & 0x3fff) | 0x8000), static_cast<unsigned long long>(b & 0xffffffffffff));
+  return text;
+}
+
+/// What a server sent must not end the request line or a header.
+std::string made_safe(std::string value) {
+  std::erase_if(value, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  return value;
+}
+
+std::string percent_encoded(std::string_view value) {
+  std::string out;
+  for (const char c : value) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+                       c == '_' || c == '~';
+    char text[4];
+    if (plain) {
+      out += c;
+    } else {
+      std::snprintf(text, sizeof text, "%%%02X", static_cast<unsigned>(static_cast<unsigned char>(c)));
+      out += text;
+    }
+  }
+  return out;
+}
+
+bool has_content_type(const scenario::step& step) {
+  return std::any_of(step.headers.begin(), step.headers.end(), [](const auto& header) {
+    constexpr std::string_view wanted = "content-type";
+    return header.first.size() == wanted.size() &&
+           std::equal(wanted.begin(), wanted.end(), header.first.begin(), [](char a, char b) { return a == (b | 0x20); });
+  });
+}
+
+}  // namespace
+
+virtual_user::virtual_user(surroundings& around, std::uint64_t number)
+    : around_(around), number_(number), session_(around.io, around.target, around.bytes), pause_(around.io) {}
+
+void virtual_user::interrupt() noexcept {
+  interrupted_ = true;
+  session_.cancel();
+  pause_.cancel();
+}
+
+task<void> virtual_user::run(const scenario::journey& journey, duration intended, std::uint64_t iteration) {
+  context c{journey, {intended, around_.now()}, iteration, {}};
+  around_.record.started(c.times);
+  bool failed = false;
+  duration due = intended;
+  step_index step = around_.record.first_step(journey.name);
+  for (const scenario::step& s : journey.steps) {
+    for (std::uint64_t i = 0; i < s.repeat; ++i) {
+      const bool in_time = co_await pause_until(due);
+      const call_result result = in_time ? co_await call(c, s, step, due) : call_result::interrupted;
+      if (result == call_result::interrupted) {
+        around_.record.interrupted(c.times, around_.now());
+        co_return;
+      }
+      if (result == call_result::failed) {
+        failed = true;
+        if (journey.abort_on_failure) {
+          around_.record.failed(c.times, around_.now());
+          co_return;
+        }
+      }
+      due = around_.now() + s.pause;
+      if (s.think > duration{0}) due += around_.think.exponential(s.think);
+    }
+    ++step;
+  }
+  // A pause behind the last call belongs to the user's time, not to the journey's.
+  if (failed) {
+    around_.record.failed(c.times, around_.now());
+  } else {
+    around_.record.completed(c.times, around_.now());
+  }
+}
+
+task<virtual_user::call_result> virtual_user::call(context& c, const scenario::step& step, step_index index, duration due) {
+  recorder& record = around_.record;
+  record.call_begun(c.times, index);
+  const std::string request = render(c, step);
+  const scenario::retry& retry = c.journey.retry;
+  const std::uint64_t all_checks = 1 + step.checks.size();  // the status is one
+  for (std::uint64_t n = 1;; ++n) {
+    const exchange answer = co_await attempt(c, step, index, request);
+    if (answer.end == exchange::ending::cancelled || answer.end == exchange::ending::own_error) {
+      co_return call_result::interrupted;
+    }
+    const duration end = answer.done - around_.start;
+    call_end ended{index, due, end, verdict::broken, step.timeout};
+    if (answer.end == exchange::ending::answered && step.expects(answer.status)) {
+      answer_findings found = inspect_answer(step, answer.body);
+      for (auto& [name, value] : found.captured) c.captured[name] = std::move(value);
+      ended.result = found.ok() ? record.judge_expected(index, end - due) : verdict::error;
+      record.call_ended(c.times, ended, 1 + found.checks_passed, found.checks_failed + (found.missing.empty() ? 0 : 1));
+      co_return found.ok() ? call_result::as_expected : call_result::failed;
+    }
+    const bool again = answer.end == exchange::ending::answered && n < retry.max_attempts &&
+                       std::find(retry.on.begin(), retry.on.end(), answer.status) != retry.on.end();
+    if (!again) {
+      if (answer.end == exchange::ending::timed_out) ended.result = verdict::timeout;
+      if (answer.end == exchange::ending::answered) {
+        ended.result = answer.status == 429 || answer.status == 503 ? verdict::rejected : verdict::error;
+      }
+      record.call_ended(c.times, ended, 0, all_checks);
+      co_return call_result::failed;
+    }
+    duration wait = retry.wait.delay(static_cast<std::uint32_t>(n), around_.jitter);
+    if (retry.honour_retry_after && answer.retry_after) wait += *answer.retry_after;
+    const bool in_time = co_await pause_until(end + wait);
+    if (!in_time) co_return call_result::interrupted;
+  }
+}
+
+task<exchange> virtual_user::attempt(context& c, const scenario::step& step, step_index index, const std::string& request) {
+  exchange answer = co_await session_.send(request, step.timeout, step.method == "HEAD");
+  using e = exchange::ending;
+  if (answer.end != e::cancelled && answer.end != e::own_error) {
+    const bool expected = answer.end == e::answered && step.expects(answer.status);
+    around_.record.attempt_ended(c.times, {index, answer.sent - around_.start, answer.done - around_.start, answer.status,
+                                           answer.failure, expected});
+  }
+  co_return answer;
+}
+
+task<bool> virtual_user::pause_until(duration at) {
+  if (interrupted_) co_return false;
+  if (around_.now() < at) {
+    pause_.expires_at(around_.start + at);
+    boost::system::error_code ec;
+    co_await pause_.async_wait(boost::asio::redirect_error(use_task, ec));
+  }
+  co_return !interrupted_;
+}
+
+std::string virtual_user::render(const context& c, const scenario::step& step) const {
+  const auto value = [&](std::string_view name) -> std::string {
+    if (name == "vu") return std::to_string(number_);
+    if (name == "iteration") return std::to_string(c.iteration);
+    if (name == "uuid") return random_uuid(around_.uuids);
+    // Missing only where a failed step does not end the journey.
+    const auto found = c.captured.find(name);
+    return found == c.captured.end() ? std::string{} : found->second;
+  };
+  const auto in_path = [&](std::string_view name) { return percent_encoded(value(name)); };
+  const auto in_header = [&](std::string_view name) { return made_safe(value(name)); };
+
+  std::string out = step.method + " " + scenario::fill_placeholders(step.path, in_path) +
+                    " HTTP/1.1\r\nHost: " + around_.authority + "\r\nUser-Agent: weir\r\n";
+  for (const auto& [name, text] : step.headers) out += name + ": " + scenario::fill_placeholders(text, in_header) + "\r\n";
+  if (!step.body.empty() || step.method == "POST" || step.method == "PUT" || step.method == "PATCH") {
+    const std::string body = scenario::fill_placeholders(step.body, value);
+    if (!step.body.empty() && !has_content_type(step)) out += "Content-Type: application/json\r\n";
+    out += "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  } else {
+    out += "\r\n";
+  }
+  return out;
+}
+
+}  // namespace weir::load

@@ -1,0 +1,71 @@
+#pragma once
+/// \file
+/// A virtual user: the place in which one journey at a time runs, with its own connection. Executes the steps, retries,
+/// captures and checks of a journey, and tells the recorder.
+
+#include "http_session.hpp"
+#include "recorder.hpp"
+#include "task.hpp"
+
+#include "../scenario/definition.hpp"
+
+#include <weir/core/random.hpp>
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace weir::load {
+
+/// What the virtual users of a driver share.
+struct surroundings {
+  boost::asio::io_context& io;
+  boost::asio::ip::tcp::endpoint target;
+  std::string authority;  ///< for the Host header
+  time_point start;       ///< of the run
+  recorder& record;
+  traffic& bytes;
+  random_stream jitter, think, uuids;
+
+  [[nodiscard]] duration now() const noexcept { return std::chrono::steady_clock::now() - start; }
+};
+
+/// Pinned; one thread.
+class virtual_user {
+ public:
+  /// `number`: {vu}, from 1. `around` must outlive it.
+  virtual_user(surroundings& around, std::uint64_t number);
+  virtual_user(const virtual_user&) = delete;
+  virtual_user& operator=(const virtual_user&) = delete;
+
+  /// Runs the journey to its end and records how it ended. `iteration`: {iteration}.
+  [[nodiscard]] task<void> run(const scenario::journey&, duration intended, std::uint64_t iteration);
+
+  /// Ends the journey that runs: it is recorded as interrupted. Nothing can be run after it.
+  void interrupt() noexcept;
+  [[nodiscard]] bool is_interrupted() const noexcept { return interrupted_; }
+
+ private:
+  enum class call_result : std::uint8_t { as_expected, failed, interrupted };
+  /// The journey that runs.
+  struct context {
+    const scenario::journey& journey;
+    journey_run times;
+    std::uint64_t iteration;
+    std::map<std::string, std::string, std::less<>> captured;
+  };
+
+  task<call_result> call(context&, const scenario::step&, step_index, duration due);
+  task<exchange> attempt(context&, const scenario::step&, step_index, const std::string& request);
+  /// False: interrupted.
+  task<bool> pause_until(duration at);
+  std::string render(const context&, const scenario::step&) const;
+
+  surroundings& around_;
+  std::uint64_t number_;
+  http_session session_;
+  timer pause_;
+  bool interrupted_ = false;
+};
+
+}  // namespace weir::load
