@@ -111,7 +111,7 @@ class basic_wait_queue final : public capacity_listener {
   }
 
   /// The first half of waiting: as `try_acquire`, but a refusal that waiting can cure (`waiting_helps`) is not counted; the
-  /// caller goes on with `start`. For callers who can do without an operation if nobody waits.
+  /// caller goes on with `wait`. For callers who need an operation only if there is something to wait for.
   [[nodiscard]] result<permit> try_first(const call& c) noexcept {
     if (closed_.load(detail::acquire)) return turn_away(errc::closed, refused_closed);
     if (c.deadline != never && c.deadline <= time_of(c)) return turn_away(errc::expired, refused_expired);
@@ -129,6 +129,11 @@ class basic_wait_queue final : public capacity_listener {
   /// answer in `op.take()`. Precondition: `op.complete` is set, and `op` is not waiting.
   [[nodiscard]] std::optional<result<permit>> start(operation& op, const call& c = {}) noexcept {
     if (auto answer = try_first(c); answer || !waiting_helps(answer.error())) return answer;
+    return wait(op, c);
+  }
+
+  /// The second half of `start`, after a `try_first` that was refused; answers as `start` does.
+  [[nodiscard]] std::optional<result<permit>> wait(operation& op, const call& c) noexcept {
     const time_point now = time_of(c);
     op.ask(c);
     op.queue_ = name_;
@@ -307,7 +312,7 @@ class basic_wait_queue final : public capacity_listener {
     return refusal(why);
   }
 
-  /// The second half of `start`, see the class comment.
+  /// See the class comment.
   std::optional<result<permit>> join(operation& op, time_point now, ready_list& out, bool& arm) noexcept {
     detail::scoped_lock lock{mutex_};
     op.deadline = std::min(op.deadline, max_wait_ == duration::max() ? never : later(now, max_wait_));

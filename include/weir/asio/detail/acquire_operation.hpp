@@ -1,0 +1,196 @@
+#pragma once
+/// \file
+/// The operation behind `async_acquire`: where it lies while it waits, and the ways in which it can end.
+
+#include <weir/asio/detail/wait_registry.hpp>
+#include <weir/core/admission.hpp>
+#include <weir/queue/wait_queue.hpp>
+
+#include <boost/asio/associated_allocator.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+
+#include <memory>
+#include <mutex>
+#include <utility>
+
+namespace weir::inline v0::detail {
+
+/// What a `wait_handle` refers to. Lock order: this mutex before the queue's.
+struct cancellable_wait {
+  bool cancel() noexcept {
+    const completion_scope later;  // a completion takes this mutex, too
+    std::lock_guard lock{mutex};
+    return operation != nullptr && stop(operation);
+  }
+  void begin(void* op, bool (*stop_op)(void*) noexcept) noexcept {
+    std::lock_guard lock{mutex};
+    operation = op;
+    stop = stop_op;
+  }
+  void end(void* op) noexcept {
+    std::lock_guard lock{mutex};
+    if (operation == op) operation = nullptr;
+  }
+
+  std::mutex mutex;
+  void* operation = nullptr;
+  bool (*stop)(void*) noexcept = nullptr;
+};
+
+/// An answer on its way to its handler. Dropped on the way, a permit in it is refunded: its call never started.
+template <class Handler, class Permit>
+struct answer_delivery {
+  using allocator_type = boost::asio::associated_allocator_t<Handler>;
+
+  answer_delivery(Handler&& h, result<Permit>&& a) : handler(std::move(h)), answer(std::move(a)) {}
+  answer_delivery(answer_delivery&&) = default;
+  ~answer_delivery() {
+    if (answer) answer->cancel();
+  }
+
+  void operator()() {
+    result<Permit> delivered = std::move(answer);
+    std::move(handler)(std::move(delivered));
+  }
+  [[nodiscard]] allocator_type get_allocator() const noexcept { return boost::asio::get_associated_allocator(handler); }
+
+  Handler handler;
+  result<Permit> answer;
+};
+
+template <class Handler, class Permit>
+void post_answer(Handler handler, result<Permit> answer) {
+  auto executor = boost::asio::get_associated_executor(handler);
+  boost::asio::post(executor, answer_delivery<Handler, Permit>{std::move(handler), std::move(answer)});
+}
+
+/// One wait. Its owners, in this order: the initiation until it waits; the queue and the context's registry; then whoever
+/// ended the wait, and after it the delivery that was posted to the handler's executor.
+template <class Queue, class Handler>
+class acquire_operation final : public Queue::operation, public registered_wait {
+  using executor = boost::asio::associated_executor_t<Handler>;
+  using handler_allocator = boost::asio::associated_allocator_t<Handler>;
+  using allocator = typename std::allocator_traits<handler_allocator>::template rebind_alloc<acquire_operation>;
+  using allocator_traits = std::allocator_traits<allocator>;
+
+ public:
+  static void launch(Queue& queue, const call& c, std::shared_ptr<cancellable_wait> handle, Handler handler) {
+    auto waits = wait_registry::of(boost::asio::get_associated_executor(handler));
+    allocator memory{boost::asio::get_associated_allocator(handler)};
+    acquire_operation* op = allocator_traits::allocate(memory, 1);
+    ::new (static_cast<void*>(op)) acquire_operation(queue, std::move(handler), std::move(waits), std::move(handle));
+    op->begin(c);
+  }
+
+ private:
+  struct delivery {
+    using allocator_type = handler_allocator;
+
+    explicit delivery(acquire_operation& o) noexcept : op(&o) {}
+    delivery(delivery&& other) noexcept : op(std::exchange(other.op, nullptr)) {}
+    ~delivery() {
+      if (op != nullptr) op->free();
+    }
+    void operator()() { std::exchange(op, nullptr)->deliver(); }
+    [[nodiscard]] allocator_type get_allocator() const noexcept {
+      return boost::asio::get_associated_allocator(op->handler_);
+    }
+
+    acquire_operation* op;
+  };
+
+  acquire_operation(Queue& queue, Handler&& handler, std::shared_ptr<context_waits> waits,
+                    std::shared_ptr<cancellable_wait> handle)
+      : queue_(queue),
+        handler_(std::move(handler)),
+        work_(boost::asio::get_associated_executor(handler_)),
+        waits_(std::move(waits)),
+        handle_(std::move(handle)) {
+    this->complete = [](wait_node& node, wait_outcome) noexcept {
+      static_cast<acquire_operation&>(static_cast<typename Queue::operation&>(node)).completed();
+    };
+    this->withdraw = [](registered_wait& wait) noexcept {
+      auto& op = static_cast<acquire_operation&>(wait);
+      return op.queue_.withdraw(op);
+    };
+    this->destroy = [](registered_wait& wait) noexcept { static_cast<acquire_operation&>(wait).free(); };
+  }
+  ~acquire_operation() = default;
+
+  void begin(const call& c) {
+    if (handle_) {
+      handle_->begin(this, [](void* op) noexcept {
+        auto& self = *static_cast<acquire_operation*>(op);
+        return self.queue_.cancel(self);
+      });
+    }
+    if (!waits_->join(*this)) return free();
+    if (auto slot = boost::asio::get_associated_cancellation_slot(handler_); slot.is_connected()) {
+      slot.assign([this](boost::asio::cancellation_type type) {
+        if (type != boost::asio::cancellation_type::none) queue_.cancel(*this);
+      });
+    }
+    auto answer = queue_.wait(*this, c);
+    if (!answer) return;  // waits: from here on it may be gone at any time
+    if (!waits_->leave(*this, [] {})) return free();
+    post_answer(let_go_of_handler(), std::move(*answer));
+  }
+
+  /// The wait has ended; on any thread.
+  void completed() noexcept {
+    // With its last owner gone it may be delivered, and freed, before `leave` returns.
+    const auto waits = waits_;
+    if (handle_) handle_->end(this);
+    if (!waits->leave(*this, [this] { boost::asio::post(executor{work_.get_executor()}, delivery{*this}); })) free();
+  }
+
+  /// On the handler's executor.
+  void deliver() {
+    auto answer = this->take();
+    auto handler = let_go_of_handler();
+    std::move(handler)(std::move(answer));
+  }
+
+  /// The memory is free before the handler runs: it may begin the next operation with it.
+  Handler let_go_of_handler() {
+    if (auto slot = boost::asio::get_associated_cancellation_slot(handler_); slot.is_connected()) slot.clear();
+    Handler handler = std::move(handler_);
+    free_with(allocator{boost::asio::get_associated_allocator(handler)});
+    return handler;
+  }
+
+  /// The handler is not called; a permit that was granted is refunded. The slot is left alone: it may have gone already.
+  void free() noexcept { free_with(allocator{boost::asio::get_associated_allocator(handler_)}); }
+
+  void free_with(allocator memory) noexcept {
+    if (handle_) handle_->end(this);
+    this->~acquire_operation();
+    allocator_traits::deallocate(memory, this, 1);
+  }
+
+  Queue& queue_;
+  Handler handler_;
+  boost::asio::executor_work_guard<executor> work_;
+  std::shared_ptr<context_waits> waits_;
+  std::shared_ptr<cancellable_wait> handle_;
+};
+
+/// `first`: the call has not been tried yet.
+template <bool First>
+struct acquire_initiation {
+  template <class Handler, class Queue>
+  void operator()(Handler&& handler, Queue* queue, const call& c, std::shared_ptr<cancellable_wait> handle) const {
+    if constexpr (First) {
+      if (auto answer = queue->try_first(c); answer || !waiting_helps(answer.error())) {
+        return post_answer(std::forward<Handler>(handler), std::move(answer));
+      }
+    }
+    using operation = acquire_operation<Queue, std::decay_t<Handler>>;
+    operation::launch(*queue, c, std::move(handle), std::forward<Handler>(handler));
+  }
+};
+
+}  // namespace weir::inline v0::detail

@@ -1,0 +1,81 @@
+#pragma once
+/// \file
+/// Which Asio operations wait for a permit, by execution context: a context that is destroyed takes its handlers with it,
+/// also those that wait in one of our queues.
+
+#include <weir/core/detail/intrusive_list.hpp>
+#include <weir/queue/wait_node.hpp>
+
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/query.hpp>
+
+#include <memory>
+#include <mutex>
+
+namespace weir::inline v0::detail {
+
+/// What the registry knows of a waiting operation.
+struct registered_wait : list_hook {
+  bool (*withdraw)(registered_wait&) noexcept = nullptr;  ///< out of its queue; false: another thread completes it
+  void (*destroy)(registered_wait&) noexcept = nullptr;   ///< with its handler, which is not called
+};
+
+/// The waits of one context. Lives on after the context, as long as an operation is being completed on another thread.
+///
+/// Lock order: this mutex before the queue's and before the scheduler's. Completions never run under it.
+struct context_waits {
+  std::mutex mutex;
+  intrusive_list<registered_wait> waits;  // guarded by mutex
+  bool down = false;                      // guarded by mutex
+
+  /// false: the context has gone.
+  bool join(registered_wait& wait) {
+    std::lock_guard lock{mutex};
+    if (!down) waits.push_back(wait);
+    return !down;
+  }
+
+  /// Takes `wait` out and calls `post` while the context cannot go down. false: it has gone, and `wait` is the caller's.
+  template <class Post>
+  bool leave(registered_wait& wait, Post&& post) {
+    std::lock_guard lock{mutex};
+    if (down) return false;
+    waits.erase(wait);
+    post();
+    return true;
+  }
+};
+
+class wait_registry : public boost::asio::execution_context::service {
+ public:
+  static inline boost::asio::execution_context::id id;
+
+  explicit wait_registry(boost::asio::execution_context& context)
+      : service(context), waits_(std::make_shared<context_waits>()) {}
+
+  template <class Executor>
+  static std::shared_ptr<context_waits> of(const Executor& executor) {
+    boost::asio::execution_context& context = boost::asio::query(executor, boost::asio::execution::context);
+    return boost::asio::use_service<wait_registry>(context).waits_;
+  }
+
+ private:
+  void shutdown() override {
+    intrusive_list<registered_wait> mine;
+    {
+      // Leaving makes room for others, whose completions must not run under our mutex.
+      const completion_scope later;
+      std::lock_guard lock{waits_->mutex};
+      waits_->down = true;
+      while (registered_wait* wait = waits_->waits.pop_front()) {
+        if (wait->withdraw(*wait)) mine.push_back(*wait);
+      }
+    }
+    while (registered_wait* wait = mine.pop_front()) wait->destroy(*wait);
+  }
+
+  std::shared_ptr<context_waits> waits_;
+};
+
+}  // namespace weir::inline v0::detail
