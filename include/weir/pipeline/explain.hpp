@@ -12,13 +12,21 @@
 #include <weir/core/admission.hpp>
 #include <weir/pipeline/waiting_policy.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace weir::inline v0 {
+
+// By these a policy is recognised and known by its parameters, without including every policy here.
+struct circuit_breaker_snapshot;
+struct rate_limiter_snapshot;
+struct concurrency_limiter_snapshot;
+struct wait_queue_snapshot;
 
 enum class layer_kind : std::uint8_t { other, circuit_breaker, rate_limiter, concurrency_limiter, wait_queue, pipeline };
 
@@ -105,16 +113,46 @@ inline void print(const std::vector<layer>& chain, const std::string& indent, st
   return out;
 }
 
-/// A policy that can describe itself does; of any other we know the name, if it has one.
+/// "1 s", "250 ms": in the largest unit that it is a multiple of.
+[[nodiscard]] inline std::string exact_text(duration d) {
+  constexpr std::pair<duration::rep, const char*> units[] = {{1'000'000'000, " s"}, {1'000'000, " ms"}, {1'000, " us"}};
+  for (const auto& [size, unit] : units) {
+    if (d.count() % size == 0) return std::to_string(d.count() / size) + unit;
+  }
+  return std::to_string(d.count()) + " ns";
+}
+
+template <class Snapshot>
+void describe_snapshot(const Snapshot& s, layer& out) {
+  if constexpr (std::same_as<Snapshot, circuit_breaker_snapshot>) {
+    out.kind = layer_kind::circuit_breaker;
+    out.parameters = std::string{"now "} + to_string(s.state);
+  } else if constexpr (std::same_as<Snapshot, rate_limiter_snapshot>) {
+    out.kind = layer_kind::rate_limiter;
+    out.parameters =
+        std::to_string(s.limit.permits) + " per " + exact_text(s.limit.per) + ", burst " + std::to_string(s.burst);
+  } else if constexpr (std::same_as<Snapshot, concurrency_limiter_snapshot>) {
+    out.kind = layer_kind::concurrency_limiter;
+    out.parameters = "at most " + std::to_string(s.limit) + " at once";
+  } else if constexpr (std::same_as<Snapshot, wait_queue_snapshot>) {
+    out.kind = layer_kind::wait_queue;
+    out.parameters = "at most " + std::to_string(s.capacity) + " waiting";
+  }
+}
+
+/// A chain describes itself; a policy of weir is known by its snapshot; of any other we know the name, if it has one.
 template <class Policy>
 [[nodiscard]] layer describe_layer(const Policy& policy) {
   layer l;
   if constexpr (requires { policy.describe(); }) {
     l = policy.describe();
-  } else if constexpr (requires { std::string_view{policy.name()}; }) {
-    l.name = std::string_view{policy.name()};
-  } else if constexpr (requires { policy.name().view(); }) {
-    l.name = policy.name().view();
+  } else {
+    if constexpr (requires { std::string_view{policy.name()}; }) {
+      l.name = std::string_view{policy.name()};
+    } else if constexpr (requires { policy.name().view(); }) {
+      l.name = policy.name().view();
+    }
+    if constexpr (requires { policy.snapshot(); }) describe_snapshot(policy.snapshot(), l);
   }
   if (l.object == nullptr) l.object = &policy;
   l.waits = waiting_policy<Policy>;

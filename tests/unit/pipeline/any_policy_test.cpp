@@ -13,9 +13,9 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
-using testing_support::journal;
-using testing_support::recording_policy;
-using testing_support::waiting_recording_policy;
+using weir_test::journal;
+using weir_test::recording_policy;
+using weir_test::waiting_recording_policy;
 
 TEST(AnyPolicy, IsThePolicyItRefersTo) {
   journal events;

@@ -1,11 +1,18 @@
 #include <weir/pipeline/explain.hpp>
 
+#include <weir/pipeline/dynamic_pipeline.hpp>
+#include <weir/pipeline/pipeline.hpp>
+#include <weir/policy/concurrency_limiter.hpp>
+#include <weir/policy/rate_limiter.hpp>
+#include <weir/queue/wait_queue.hpp>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace weir {
 namespace {
 
+using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -52,6 +59,20 @@ TEST(Explain, APolicyBehindItsQueueStandsInsideIt) {
   with_policy.inner = {slots};
   EXPECT_THAT(detail::warnings_of({with_policy, breaker}), IsEmpty());
   EXPECT_THAT(detail::warnings_of({with_policy, slots}), ElementsAre(HasSubstr("twice")));
+}
+
+TEST(Explain, KnowsThePoliciesOfWeir) {
+  rate_limiter search{{.name = "search", .limit = {500, 250ms}, .burst = 50}};
+  concurrency_limiter workers{{.name = "workers", .limit = 3}};
+  basic_wait_queue line{workers, {.name = "line", .capacity = 64}};
+  const std::string text =
+      "1. rate_limiter 'search': 500 per 250 ms, burst 50\n"
+      "2. wait_queue 'line': at most 64 waiting\n"
+      "warning: 'search' outside 'line': tokens are taken before the wait, so that calls can leave the queue faster than "
+      "the limit\n";
+  EXPECT_EQ(pipeline(search, line).explain(), text);
+  EXPECT_EQ((dynamic_pipeline{{any_policy{search}, any_policy{line}}}).explain(), text);
+  EXPECT_EQ(pipeline(workers).explain(), "1. concurrency_limiter 'workers': at most 3 at once\n");
 }
 
 }  // namespace
