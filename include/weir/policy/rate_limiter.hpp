@@ -102,7 +102,7 @@ class basic_rate_limiter {
   /// only when another thread changed the word.
   [[nodiscard]] result<permit> try_acquire(const call& c = {}) noexcept { return take(c, waiting_bit); }
 
-  /// For the queue in front: as `try_acquire`, though somebody waits.
+  /// For the queue in front: as `try_acquire`, though somebody waits; a refusal is neither counted nor published.
   [[nodiscard]] result<permit> try_acquire_for_waiter(const call& c) noexcept { return take(c, 0); }
 
   /// When `cost` tokens will be there if nobody else takes any: `now` if they are; `never` if cost > burst.
@@ -246,23 +246,24 @@ class basic_rate_limiter {
       const std::uint64_t done = line.refilled(since);
       std::uint64_t due = fits ? due_at(line, level_of(seen), done, c.cost) : 0;
       if (fits && due <= done && (seen & barrier) == 0) [[likely]] {
-        // Adding the burst back to what is due: the level with this call's tokens in it.
         const std::uint64_t level = std::max(level_of(seen), done) + (std::uint64_t{c.cost} << line.fraction);
         if (!word_.compare_exchange_weak(seen, with_level(seen, level), detail::acq_rel, detail::relaxed)) continue;
         counters_.add(admitted);
         return permit{this, c.cost, epoch};
       }
       if (!still(seen)) continue;
-      if (!fits) return refuse(errc::never_admissible, never_admissible, c.cost, duration::zero());
+      if (!fits) return refuse(errc::never_admissible, never_admissible, c.cost, duration::zero(), barrier != 0);
       // There are tokens, but others wait for them.
       if (due <= done) due = done + (std::uint64_t{c.cost} << line.fraction);
-      return refuse(errc::rate_limited, rate_limited, c.cost, elapsed(now, line.when(due)));
+      return refuse(errc::rate_limited, rate_limited, c.cost, elapsed(now, line.when(due)), barrier != 0);
     }
   }
 
-  rejection refuse(errc why, counter reason, std::uint32_t cost, duration retry_after) noexcept {
-    counters_.add(reason);
-    publisher_.publish([&](std::uint64_t sequence) { return rate_rejected{name_, sequence, why, cost, retry_after}; });
+  rejection refuse(errc why, counter reason, std::uint32_t cost, duration retry_after, bool tell_it) noexcept {
+    if (tell_it) {
+      counters_.add(reason);
+      publisher_.publish([&](std::uint64_t sequence) { return rate_rejected{name_, sequence, why, cost, retry_after}; });
+    }
     return rejection{why, name_, retry_after};
   }
 

@@ -178,6 +178,8 @@ TEST(concurrency_limiter, newcomers_do_not_overtake_waiters) {
   EXPECT_TRUE(granted);
   EXPECT_EQ(limiter.try_acquire_for_waiter({}).error(), errc::over_capacity);
 
+  EXPECT_EQ(limiter.snapshot().over_capacity, 1u) << "a waiter that goes on waiting is not refused";
+
   granted->release(outcome::failure);
   EXPECT_EQ(queue.calls, 1);
   other->cancel();

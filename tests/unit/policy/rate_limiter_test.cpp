@@ -352,6 +352,7 @@ TEST_F(rate_limiter, newcomers_do_not_overtake_waiters) {
   auto granted = limiter.try_acquire_for_waiter({.cost = 5});
   ASSERT_TRUE(granted);
   EXPECT_EQ(limiter.try_acquire_for_waiter({.cost = 2}).error().retry_after(), 200ms);
+  EXPECT_EQ(limiter.snapshot().rate_limited, 1u) << "a waiter that goes on waiting is not refused";
   EXPECT_EQ(queue.calls, 0);
   granted->cancel();
   EXPECT_EQ(queue.calls, 1);
