@@ -24,6 +24,8 @@
 #include <weir/policy/circuit_breaker_config.hpp>
 #include <weir/policy/circuit_breaker_events.hpp>
 #include <weir/policy/concurrency_limiter.hpp>
+#include <weir/policy/rate_limiter.hpp>
+#include <weir/policy/rate_limiter_config.hpp>
 #include <weir/queue/wait_node.hpp>
 #include <weir/queue/wait_operation.hpp>
 #include <weir/queue/wait_queue.hpp>
@@ -31,6 +33,7 @@
 #include <weir/queue/wait_queue_core.hpp>
 #include <weir/stats/count_window.hpp>
 #include <weir/stats/counter.hpp>
+#include <weir/stats/ewma.hpp>
 #include <weir/stats/histogram.hpp>
 #include <weir/stats/time_window.hpp>
 #include <weir/stats/window_counts.hpp>
