@@ -1,0 +1,627 @@
+// The shell: hand-off, who may take when, the policy's waiting bit, alarms, blocked threads. Time stands still or is moved.
+#include <weir/policy/concurrency_limiter.hpp>
+#include <weir/policy/rate_limiter.hpp>
+#include <weir/queue/wait_queue.hpp>
+#include <weir/testing/manual_clock.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <stop_token>
+#include <thread>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace std::chrono_literals;
+
+using limiter = basic_concurrency_limiter<manual_clock>;
+using bucket = basic_rate_limiter<manual_clock>;
+
+/// Waits in a queue and remembers what came of it.
+template <class Policy>
+struct caller : wait_operation<typename Policy::permit> {
+  using permit = typename Policy::permit;
+
+  caller() {
+    this->complete = [](wait_node& node, wait_outcome how) noexcept {
+      auto& self = static_cast<caller&>(node);
+      self.outcomes.push_back(how);
+      self.answer.emplace(self.take());
+    };
+  }
+  /// What the queue said, if it did at once or has done since.
+  bool admitted() const { return answer && answer->has_value(); }
+  errc refusal() const { return static_cast<errc>(answer.value().error().code().value()); }
+  bool waits() const { return !answer; }
+  permit& held() { return **answer; }
+
+  std::vector<wait_outcome> outcomes;
+  std::optional<result<permit>> answer;
+};
+
+template <class Policy>
+class Waiting : public ::testing::Test {
+ protected:
+  using queue_type = basic_wait_queue<Policy, manual_clock>;
+
+  template <class Config>
+  Policy& make_policy(Config config) {
+    return policy.emplace(std::move(config), null_observer{}, clock);
+  }
+  queue_type& make_queue(wait_queue_config config) {
+    return queue_in_front.emplace(*policy, config, null_observer{}, clock);
+  }
+  void TearDown() override {
+    if (queue_in_front) queue_in_front->close();
+    for (auto& c : callers) c.answer.reset();
+  }
+
+  caller<Policy>& ask(queue_type& queue, const call& c = {}) {
+    auto& next = callers.emplace_back();
+    if (auto answer = queue.start(next, c)) next.answer = std::move(answer);
+    return next;
+  }
+  time_point in(duration d) const { return clock.now() + d; }
+
+  /// The test's own count against the queue's.
+  void expect_ledger(const queue_type& queue, std::uint64_t arrivals) {
+    const auto s = queue.snapshot();
+    std::uint64_t admitted = 0, waiting = 0;
+    for (auto& c : callers) {
+      admitted += c.admitted() ? 1 : 0;
+      waiting += c.waits() ? 1 : 0;
+      EXPECT_LE(c.outcomes.size(), 1u);
+    }
+    EXPECT_EQ(s.arrivals(), arrivals);
+    EXPECT_EQ(s.admitted(), admitted);
+    EXPECT_EQ(s.waiting, waiting);
+    EXPECT_EQ(s.rejected() + s.cancelled, arrivals - admitted - waiting);
+  }
+
+  manual_clock clock;
+  std::optional<Policy> policy;
+  std::optional<queue_type> queue_in_front;
+  std::deque<caller<Policy>> callers;
+};
+
+using WaitQueue = Waiting<limiter>;
+using WaitQueueForTokens = Waiting<bucket>;
+
+TEST_F(WaitQueue, AdmitsAtOnceWhileThereIsRoom) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 2});
+  queue_type& queue = make_queue({});
+  EXPECT_TRUE(ask(queue).admitted());
+  EXPECT_TRUE(ask(queue).admitted());
+  EXPECT_TRUE(ask(queue).waits());
+  EXPECT_TRUE(slots.snapshot().waiting);
+  expect_ledger(queue, 3);
+  queue.close();
+  EXPECT_FALSE(slots.snapshot().waiting);
+}
+
+TEST_F(WaitQueue, HandsReleasedSlotsOverInOrder) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({});
+  for (int i = 0; i < 5; ++i) ask(queue);
+  for (std::size_t i = 0; i < 5; ++i) {
+    for (std::size_t j = 0; j < 5; ++j) EXPECT_EQ(callers[j].waits(), j > i);
+    EXPECT_EQ(slots.snapshot().slots_in_use, 1u);
+    callers[i].held().release(outcome::success);
+  }
+  EXPECT_EQ(slots.snapshot().slots_in_use, 0u);
+  EXPECT_FALSE(slots.snapshot().waiting);
+  EXPECT_EQ(queue.snapshot().admitted_after_wait, 4u);
+  expect_ledger(queue, 5);
+}
+
+TEST_F(WaitQueue, NobodyOvertakes) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 3});
+  queue_type& queue = make_queue({});
+  auto& holder = ask(queue, {.cost = 2});
+  auto& large = ask(queue, {.cost = 3});
+  auto& small = ask(queue, {.cost = 1});
+  EXPECT_TRUE(large.waits());
+  EXPECT_TRUE(small.waits()) << "a slot is free, but it is not its turn";
+  EXPECT_EQ(queue.try_acquire().error(), errc::over_capacity);
+  EXPECT_EQ(slots.try_acquire().error(), errc::over_capacity) << "not around the queue either";
+  holder.held().release(outcome::success);
+  EXPECT_TRUE(large.admitted());
+  EXPECT_TRUE(small.waits());
+  large.held().cancel();
+  EXPECT_TRUE(small.admitted());
+  small.held().release(outcome::success);
+  EXPECT_TRUE(queue.try_acquire());
+  EXPECT_EQ(queue.snapshot().arrivals(), 5u);
+}
+
+TEST_F(WaitQueue, WhenTheFirstGivesUpTheNextMayFit) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 3});
+  queue_type& queue = make_queue({});
+  ask(queue, {.cost = 2});
+  auto& large = ask(queue, {.cost = 3});
+  auto& small = ask(queue, {.cost = 1});
+  EXPECT_TRUE(queue.cancel(large));
+  EXPECT_EQ(large.refusal(), errc::cancelled);
+  EXPECT_TRUE(small.admitted());
+  EXPECT_FALSE(slots.snapshot().waiting);
+  EXPECT_FALSE(queue.cancel(small)) << "a grant that came first wins";
+  expect_ledger(queue, 3);
+}
+
+TEST_F(WaitQueue, WithdrawingDoesNotComplete) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({});
+  ask(queue);
+  auto& gone = ask(queue);
+  EXPECT_TRUE(queue.withdraw(gone));
+  EXPECT_FALSE(queue.withdraw(gone));
+  EXPECT_TRUE(gone.outcomes.empty());
+  EXPECT_FALSE(slots.snapshot().waiting);
+  EXPECT_EQ(queue.snapshot().cancelled, 1u);
+}
+
+TEST_F(WaitQueue, ADeadlineIsNeverMissedByAGrant) {
+  make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({.max_wait = 10s});
+  auto& holder = ask(queue);
+  auto& hasty = ask(queue, {.deadline = in(1s)});
+  auto& patient = ask(queue);
+  EXPECT_EQ(queue.next_event(), in(1s));
+  clock.advance(1s);
+  holder.held().release(outcome::success);
+  EXPECT_EQ(hasty.refusal(), errc::wait_timeout);
+  EXPECT_TRUE(patient.admitted());
+  EXPECT_EQ(ask(queue, {.deadline = clock.now()}).refusal(), errc::expired);
+  EXPECT_EQ(queue.try_acquire({.deadline = clock.now()}).error(), errc::expired);
+  expect_ledger(queue, 5);
+}
+
+TEST_F(WaitQueue, MaxWaitCapsEveryDeadline) {
+  make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({.max_wait = 2s});
+  ask(queue);
+  auto& without = ask(queue);
+  auto& later = ask(queue, {.deadline = in(1h)});
+  clock.advance(2s - 1ns);
+  queue.on_alarm();
+  EXPECT_TRUE(without.waits());
+  clock.advance(1ns);
+  queue.on_alarm();
+  EXPECT_EQ(without.refusal(), errc::wait_timeout);
+  EXPECT_EQ(later.refusal(), errc::wait_timeout);
+  EXPECT_EQ(queue.waits(wait_outcome::timed_out).min(), 2s);
+  EXPECT_FALSE(queue.reconfigure({.max_wait = duration::max()}));
+  auto& forever = ask(queue);
+  EXPECT_EQ(queue.next_event(), never);
+  queue.close();
+  EXPECT_EQ(forever.refusal(), errc::closed);
+  expect_ledger(queue, 4);
+}
+
+TEST_F(WaitQueue, IsBoundedAndTheTimedOutMakeRoom) {
+  make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({.capacity = 2, .max_wait = 10s});
+  ask(queue);
+  ask(queue);
+  auto& short_lived = ask(queue, {.deadline = in(1s)});
+  EXPECT_EQ(ask(queue).refusal(), errc::queue_full);
+  clock.advance(1s);
+  EXPECT_TRUE(ask(queue).waits()) << "found out at the door, without an alarm";
+  EXPECT_EQ(short_lived.refusal(), errc::wait_timeout);
+  EXPECT_EQ(queue.snapshot().waiting, 2u);
+  expect_ledger(queue, 5);
+  queue.close();
+}
+
+TEST_F(WaitQueue, CapacityZeroMeansNobodyWaits) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({.capacity = 0});
+  auto& holder = ask(queue);
+  EXPECT_EQ(ask(queue).refusal(), errc::queue_full);
+  EXPECT_FALSE(slots.snapshot().waiting);
+  holder.held().release(outcome::success);
+  EXPECT_TRUE(ask(queue).admitted());
+}
+
+TEST_F(WaitQueue, WhatCanNeverBeGrantedDoesNotWait) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 2});
+  queue_type& queue = make_queue({});
+  ask(queue, {.cost = 2});
+  EXPECT_EQ(ask(queue, {.cost = 3}).refusal(), errc::never_admissible);
+  auto& stranded = ask(queue, {.cost = 2});
+  auto& next = ask(queue, {.cost = 1});
+  EXPECT_FALSE(slots.reconfigure({.limit = 1}));
+  EXPECT_EQ(stranded.refusal(), errc::shed) << "its request has become impossible; it must not block the others";
+  EXPECT_TRUE(next.waits());
+  callers[0].held().release(outcome::success);
+  EXPECT_TRUE(next.admitted());
+  expect_ledger(queue, 4);
+}
+
+TEST_F(WaitQueue, ALimitThatGrowsServesWhoWaits) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({});
+  for (int i = 0; i < 4; ++i) ask(queue);
+  EXPECT_FALSE(slots.reconfigure({.limit = 3}));
+  EXPECT_TRUE(callers[2].admitted());
+  EXPECT_TRUE(callers[3].waits());
+  queue.close();
+}
+
+TEST_F(WaitQueue, CloseTellsEverybodyNowAndLater) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({});
+  auto& holder = ask(queue);
+  auto& waiter = ask(queue);
+  queue.close();
+  queue.close();
+  EXPECT_EQ(waiter.refusal(), errc::closed);
+  EXPECT_EQ(ask(queue).refusal(), errc::closed);
+  EXPECT_EQ(queue.try_acquire().error(), errc::closed);
+  holder.held().release(outcome::success);
+  EXPECT_EQ(slots.snapshot().slots_in_use, 0u);
+  EXPECT_TRUE(slots.try_acquire()) << "the policy itself is free again";
+  EXPECT_EQ(queue.snapshot().closed, 3u);
+  EXPECT_TRUE(queue.snapshot().is_closed);
+}
+
+TEST_F(WaitQueue, TheDestructorClosesAndDetaches) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
+  caller<limiter> holder, waiter;
+  {
+    queue_type queue{slots, {}, {}, clock};
+    holder.answer = queue.start(holder);
+    EXPECT_FALSE(queue.start(waiter));
+  }
+  EXPECT_EQ(waiter.refusal(), errc::closed);
+  queue_type another{slots, {}, {}, clock};
+  holder.held().release(outcome::success);
+}
+
+TEST_F(WaitQueue, AnOperationThatIsDroppedWithItsPermitRefundsIt) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({});
+  auto held = queue.try_acquire();
+  {
+    wait_operation<limiter::permit> op;
+    op.complete = [](wait_node&, wait_outcome) noexcept {};
+    EXPECT_FALSE(queue.start(op));
+    held->release(outcome::success);
+    EXPECT_EQ(slots.snapshot().slots_in_use, 1u);
+  }
+  EXPECT_EQ(slots.snapshot().slots_in_use, 0u);
+  EXPECT_EQ(slots.snapshot().cancelled, 1u);
+}
+
+TEST_F(WaitQueue, RefusesAtTheDoorWhoWouldMissItsDeadline) {
+  make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({.name = "door", .capacity = 100, .max_wait = 1h});
+  for (std::size_t i = 0; i < 60; ++i) ask(queue);
+  for (std::size_t i = 0; i < 30; ++i) {
+    clock.advance(100ms);
+    callers[i].held().release(outcome::success);
+  }
+  ASSERT_EQ(queue.snapshot().waiting, 29u);
+  EXPECT_NEAR(queue.snapshot().hand_off_rate, 10, 0.5);
+  auto& refused = ask(queue, {.deadline = in(1s)});
+  ASSERT_EQ(refused.refusal(), errc::would_miss_deadline);
+  EXPECT_EQ(refused.answer->error().policy(), "door");
+  EXPECT_NEAR(std::chrono::duration<double>(refused.answer->error().predicted_wait()).count(), 3, 0.2);
+  EXPECT_NEAR(std::chrono::duration<double>(refused.answer->error().retry_after()).count(), 2, 0.2);
+  EXPECT_TRUE(ask(queue, {.deadline = in(3s)}).waits());
+  EXPECT_FALSE(queue.reconfigure({.capacity = 100, .max_wait = 1h, .predict = false}));
+  EXPECT_TRUE(ask(queue, {.deadline = in(1s)}).waits());
+  expect_ledger(queue, 63);
+  queue.close();
+}
+
+TEST_F(WaitQueue, ReconfigureKeepsWhoWaits) {
+  make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({.capacity = 1});
+  for (int i = 0; i < 2; ++i) ask(queue);
+  EXPECT_EQ(ask(queue).refusal(), errc::queue_full);
+  EXPECT_FALSE(queue.reconfigure({.capacity = 3}));
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(ask(queue).waits());
+  EXPECT_EQ(queue.reconfigure({.capacity = 1'000'001})->field, "wait_queue_config.capacity");
+  EXPECT_FALSE(queue.reconfigure({.capacity = 1}));
+  EXPECT_EQ(queue.snapshot().waiting, 3u);
+  EXPECT_EQ(ask(queue).refusal(), errc::queue_full);
+  callers[0].held().release(outcome::success);
+  EXPECT_TRUE(callers[1].admitted());
+  queue.close();
+}
+
+TEST(WaitQueueConfig, NamesTheWrongField) {
+  concurrency_limiter slots{{}};
+  EXPECT_THROW((wait_queue{slots, {.capacity = 1'000'001}}), std::invalid_argument);
+  EXPECT_EQ(validate({.max_wait = 0ns})->field, "wait_queue_config.max_wait");
+  EXPECT_EQ(validate({.rate_window = -1ns})->field, "wait_queue_config.rate_window");
+  EXPECT_FALSE(validate(wait_queue_config{.capacity = 1'000'000, .max_wait = duration::max()}));
+}
+
+TEST_F(WaitQueue, AChainOfReleasesInsideOfCompletionsIsIterative) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({.capacity = 100'000, .max_wait = 1h});
+  static int depth, deepest, served;
+  depth = deepest = served = 0;
+  struct link : wait_operation<limiter::permit> {
+    link() {
+      complete = [](wait_node& node, wait_outcome) noexcept {
+        deepest = std::max(deepest, ++depth);
+        ++served;
+        if (auto permit = static_cast<link&>(node).take()) permit->release(outcome::success);  // grants the next
+        --depth;
+      };
+    }
+  };
+  auto held = queue.try_acquire();
+  std::vector<link> chain(100'000);
+  for (auto& l : chain) ASSERT_FALSE(queue.start(l));
+  held->release(outcome::success);
+  EXPECT_EQ(served, 100'000);
+  EXPECT_EQ(deepest, 1);
+  EXPECT_EQ(slots.snapshot().slots_in_use, 0u);
+}
+
+TEST_F(WaitQueue, CompletionsMayUseTheQueue) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({.max_wait = 1h});
+  struct user : wait_operation<limiter::permit> {
+    queue_type* queue = nullptr;
+    user* victim = nullptr;
+    int starts = 0;
+    std::optional<errc> last;
+  };
+  user first, second;
+  for (auto* u : {&first, &second}) {
+    u->queue = &queue;
+    u->complete = [](wait_node& node, wait_outcome) noexcept {
+      auto& self = static_cast<user&>(node);
+      if (self.victim != nullptr) self.queue->cancel(*std::exchange(self.victim, nullptr));
+      auto permit = self.take();
+      if (!permit) self.last = static_cast<errc>(permit.error().code().value());
+      if (permit && self.starts++ < 3) {
+        EXPECT_FALSE(self.queue->start(self));  // waits again, behind itself
+        permit->release(outcome::success);
+      }
+    };
+  }
+  first.victim = &second;
+  auto held = queue.try_acquire();
+  ASSERT_FALSE(queue.start(first));
+  ASSERT_FALSE(queue.start(second));
+  held->release(outcome::success);
+  EXPECT_EQ(first.starts, 4);
+  EXPECT_EQ(second.last, errc::cancelled);
+  EXPECT_EQ(slots.snapshot().slots_in_use, 0u);
+  EXPECT_EQ(queue.snapshot().arrivals(), 6u);
+  EXPECT_EQ(queue.snapshot().waiting, 0u);
+}
+
+struct log_entry {
+  std::string what;
+  duration waited;
+  std::uint64_t sequence;
+};
+struct logging {
+  std::vector<log_entry>* log;
+  basic_concurrency_limiter<manual_clock>* slots;
+  void on(const wait_ended& e) {
+    log->push_back(
+        {std::string{errc_table[0].label} + "/" + std::to_string(static_cast<int>(e.how)), e.waited, e.sequence});
+    static_cast<void>(slots->snapshot());
+    throw 1;  // is swallowed
+  }
+  void on(const wait_refused& e) { log->push_back({std::string{name_of(e.why)}, e.predicted_wait, e.sequence}); }
+  static std::string name_of(errc e) { return errc_table[static_cast<int>(e) - 1].label; }
+};
+
+TEST_F(WaitQueue, TellsAnObserverWhoWaitedAndWhoWasTurnedAway) {
+  std::vector<log_entry> log;
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
+  basic_wait_queue<limiter, manual_clock, logging> queue{slots, {.capacity = 1}, logging{&log, &slots}, clock};
+  caller<limiter> holder, waiter, third;
+  holder.answer = queue.start(holder);
+  EXPECT_FALSE(queue.start(waiter));
+  third.answer = queue.start(third);
+  clock.advance(50ms);
+  holder.held().release(outcome::success);
+  ASSERT_EQ(log.size(), 2u);
+  EXPECT_EQ(log[0].what, "queue_full");
+  EXPECT_EQ(log[1].waited, 50ms);
+  EXPECT_EQ(log[1].sequence, 2u);
+}
+
+TEST_F(WaitQueue, AnAlarmDrivesDeadlinesAndIsSilentWhenNobodyWaits) {
+  make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({.max_wait = 1h});
+  manual_timer timer{clock, [&] { queue.on_alarm(); }};
+  queue.use_alarm(alarm_ref{timer});
+  EXPECT_EQ(timer.due(), never);
+  auto& holder = ask(queue);
+  EXPECT_EQ(timer.due(), never) << "nobody waits";
+  auto& late = ask(queue, {.deadline = in(3s)});
+  auto& early = ask(queue, {.deadline = in(1s)});
+  EXPECT_EQ(timer.due(), in(1s));
+  clock.advance(1s);
+  EXPECT_EQ(early.refusal(), errc::wait_timeout);
+  EXPECT_EQ(timer.due(), in(2s)) << "armed again for the next";
+  holder.held().release(outcome::success);
+  EXPECT_TRUE(late.admitted());
+  EXPECT_EQ(timer.due(), never);
+  auto& next = ask(queue, {.deadline = in(1s)});
+  EXPECT_EQ(timer.due(), in(1s));
+  queue.use_alarm(alarm_ref{});
+  timer.disarm();
+  clock.advance(1h);
+  EXPECT_TRUE(next.waits()) << "nobody drives";
+  queue.close();
+  expect_ledger(queue, 4);
+}
+
+TEST_F(WaitQueueForTokens, TimeBringsTokensInOrder) {
+  bucket& tokens = make_policy(rate_limiter_config{.limit = {10, 1s}, .burst = 2});
+  queue_type& queue = make_queue({.max_wait = 1h});
+  manual_timer timer{clock, [&] { queue.on_alarm(); }};
+  queue.use_alarm(alarm_ref{timer});
+  for (int i = 0; i < 6; ++i) ask(queue);
+  EXPECT_TRUE(callers[1].admitted());
+  EXPECT_TRUE(callers[2].waits());
+  for (std::size_t i = 2; i < 6; ++i) {
+    clock.advance(100ms - 1us);
+    EXPECT_TRUE(callers[i].waits());
+    clock.advance(1us);
+    EXPECT_TRUE(callers[i].admitted());
+    if (i == 5) break;
+    EXPECT_TRUE(callers[i + 1].waits());
+    EXPECT_EQ(queue.try_acquire().error(), errc::rate_limited) << "newcomers do not overtake";
+  }
+  EXPECT_FALSE(tokens.snapshot().waiting);
+  queue.use_alarm(alarm_ref{});
+}
+
+TEST_F(WaitQueueForTokens, ReconfiguringTheRateRearms) {
+  bucket& tokens = make_policy(rate_limiter_config{.limit = {1, 10s}, .burst = 1});
+  queue_type& queue = make_queue({.max_wait = 1h});
+  manual_timer timer{clock, [&] { queue.on_alarm(); }};
+  queue.use_alarm(alarm_ref{timer});
+  ask(queue);
+  auto& waiter = ask(queue);
+  EXPECT_EQ(timer.due(), in(10s));
+  EXPECT_FALSE(tokens.reconfigure({.limit = {1, 1s}, .burst = 1}));
+  EXPECT_LE(timer.due(), in(1s));
+  clock.advance(1s);
+  EXPECT_TRUE(waiter.admitted());
+  queue.use_alarm(alarm_ref{});
+}
+
+TEST_F(WaitQueueForTokens, TheWaitForTokensIsPredictedExactly) {
+  make_policy(rate_limiter_config{.limit = {10, 1s}, .burst = 5});
+  queue_type& queue = make_queue({.max_wait = 1h});
+  for (int i = 0; i < 5; ++i) ask(queue);
+  for (int i = 0; i < 50; ++i) EXPECT_TRUE(ask(queue).waits());
+  auto& refused = ask(queue, {.deadline = in(5s)});
+  EXPECT_EQ(refused.refusal(), errc::would_miss_deadline);
+  EXPECT_NEAR(static_cast<double>(refused.answer->error().predicted_wait().count()), 5.1e9, 1e4);
+  EXPECT_TRUE(ask(queue, {.deadline = in(5200ms)}).waits()) << "no evidence is needed";
+  queue.close();
+  expect_ledger(queue, 57);
+}
+
+TEST_F(WaitQueueForTokens, WithoutAnAlarmWhoeverCallsOnAlarmAtNextEventDrives) {
+  make_policy(rate_limiter_config{.limit = {10, 1s}, .burst = 1});
+  queue_type& queue = make_queue({.max_wait = 1h});
+  for (int i = 0; i < 4; ++i) ask(queue);
+  for (std::size_t i = 1; i < 4; ++i) {
+    EXPECT_LE(queue.next_event(), in(100ms));
+    clock.set(std::max(clock.now(), queue.next_event()));
+    queue.on_alarm();
+    EXPECT_TRUE(callers[i].admitted()) << i;
+  }
+  EXPECT_EQ(queue.next_event(), never);
+}
+
+// Blocked threads. The manual clock polls in real time, so nothing here depends on how fast threads run.
+class BlockedThreads : public WaitQueue {
+ protected:
+  template <class Queue>
+  static void until_waiting(const Queue& queue, std::uint32_t n) {
+    while (queue.snapshot().waiting != n) std::this_thread::yield();
+  }
+};
+
+TEST_F(BlockedThreads, GetSlotsDeadlinesStopsAndClosure) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({.max_wait = 1h});
+  auto held = queue.acquire();
+  ASSERT_TRUE(held);
+  std::optional<errc> timed_out, stopped, closed;
+  bool granted = false;
+  std::stop_source stop;
+  const auto code = [](auto& r) { return static_cast<errc>(r.error().code().value()); };
+  {
+    std::jthread a{[&] {
+      auto r = queue.acquire();
+      granted = r.has_value();
+    }};
+    until_waiting(queue, 1);
+    std::jthread b{[&] {
+      auto r = queue.acquire_until(clock.now() + 1s);
+      timed_out = code(r);
+    }};
+    until_waiting(queue, 2);
+    clock.advance(1s);
+    b.join();
+    std::jthread c{[&] {
+      auto r = queue.acquire({}, stop.get_token());
+      stopped = code(r);
+    }};
+    until_waiting(queue, 2);
+    stop.request_stop();
+    c.join();
+    held->release(outcome::success);
+    a.join();
+    auto again = queue.try_acquire();
+    std::jthread d{[&] {
+      auto r = queue.acquire();
+      closed = code(r);
+    }};
+    until_waiting(queue, 1);
+    queue.close();
+  }
+  EXPECT_TRUE(granted);
+  EXPECT_EQ(timed_out, errc::wait_timeout);
+  EXPECT_EQ(stopped, errc::cancelled);
+  EXPECT_EQ(closed, errc::closed);
+  auto late = queue.acquire({}, stop.get_token());
+  EXPECT_EQ(code(late), errc::cancelled) << "stopped before it asked";
+  EXPECT_EQ(slots.snapshot().slots_in_use, 0u);
+  EXPECT_EQ(queue.snapshot().arrivals(), 7u);
+}
+
+TEST_F(BlockedThreads, TheFirstInLineDrivesTheTokensAndHandsTheTaskOn) {
+  bucket tokens{{.limit = {10, 1s}, .burst = 1}, {}, clock};
+  basic_wait_queue<bucket, manual_clock> queue{tokens, {.max_wait = 1h, .predict = false}, {}, clock};
+  ASSERT_TRUE(queue.try_acquire());
+  std::atomic<int> granted = 0, timed_out = 0;
+  std::vector<std::jthread> threads;
+  for (std::uint32_t i = 0; i < 6; ++i) {
+    threads.emplace_back([&, i] {
+      // The first gives up soon: the next has to take over.
+      auto r = i == 0 ? queue.acquire_until(clock.now() + 50ms) : queue.acquire();
+      ++(r ? granted : timed_out);
+    });
+    until_waiting(queue, i + 1);
+  }
+  clock.advance(50ms);
+  threads[0].join();
+  EXPECT_EQ(timed_out, 1);
+  for (std::uint32_t left = 5; left > 0; --left) {
+    EXPECT_EQ(queue.snapshot().waiting, left);
+    clock.advance(left == 5 ? 50ms : 100ms);
+    until_waiting(queue, left - 1);
+  }
+  threads.clear();
+  EXPECT_EQ(granted, 5);
+  EXPECT_EQ(tokens.snapshot().admitted, 6u);
+  EXPECT_FALSE(tokens.snapshot().waiting);
+}
+
+TEST(BlockedThreadsInRealTime, DefaultClock) {
+  concurrency_limiter slots{{.limit = 1}};
+  wait_queue queue{slots, {.max_wait = 1h}};
+  auto held = queue.acquire();
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(queue.acquire_until(queue.now() + 5ms).error(), errc::wait_timeout);
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 4900us);
+  std::jthread other{[&] { EXPECT_TRUE(queue.acquire()); }};
+  while (queue.snapshot().waiting == 0) std::this_thread::yield();
+  held->release(outcome::success);
+}
+
+}  // namespace
+}  // namespace weir
