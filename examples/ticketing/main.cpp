@@ -3,6 +3,7 @@
 
 #include "options.hpp"
 #include "password.hpp"
+#include "protection.hpp"
 #include "routes.hpp"
 #include "server.hpp"
 #include "store.hpp"
@@ -18,6 +19,7 @@
 #include <cstdio>
 #include <exception>
 #include <optional>
+#include <random>
 
 namespace {
 
@@ -47,8 +49,14 @@ std::size_t raise_descriptor_limit(std::size_t connections) {
 /// SIGTERM and SIGINT: stop, and abort what has not ended within `drain`; a second signal aborts at once.
 class shutdown_sequence {
  public:
-  shutdown_sequence(boost::asio::io_context& io, std::chrono::milliseconds drain, server& s, worker_pool& a, worker_pool& b)
-      : signals_(io.get_executor(), SIGTERM, SIGINT), timer_(io.get_executor()), drain_(drain), server_(s), pools_{&a, &b} {
+  shutdown_sequence(boost::asio::io_context& io, std::chrono::milliseconds drain, server& s, protection* guard,
+                    worker_pool& a, worker_pool& b)
+      : signals_(io.get_executor(), SIGTERM, SIGINT),
+        timer_(io.get_executor()),
+        drain_(drain),
+        server_(s),
+        guard_(guard),
+        pools_{&a, &b} {
     signals_.async_wait([this](const boost::system::error_code& ec, int) {
       if (!ec) begin();
     });
@@ -74,6 +82,7 @@ class shutdown_sequence {
   void abort() {
     std::fprintf(stderr, "ticketing: abandoning what is still running\n");
     server_.abort();
+    if (guard_ != nullptr) guard_->close();
     for (worker_pool* pool : pools_) pool->abandon();
   }
 
@@ -81,16 +90,29 @@ class shutdown_sequence {
   timer_type timer_;
   std::chrono::milliseconds drain_;
   server& server_;
+  protection* guard_;
   worker_pool* pools_[2];
 };
+
+/// What protection needs to know of this machine: how long a hash takes when all workers are busy.
+protection_options measured_protection(const options& o) {
+  const double rate = measure_hash_rate(o.workers, o.cost, std::chrono::milliseconds{300});
+  const auto hash_time = std::chrono::duration_cast<weir::duration>(std::chrono::duration<double>(o.workers / rate));
+  const hash_budget budget = budget_for(o.workers, o.slo, hash_time);
+  std::fprintf(stderr, "ticketing: a hash takes %.1f ms; within %lld ms, %u may wait\n", 1e3 * o.workers / rate,
+               static_cast<long long>(o.slo.count()), budget.capacity);
+  return {.workers = o.workers, .slo = o.slo, .hash_time = hash_time, .seed = std::random_device{}()};
+}
 
 int serve(const options& o) {
   service_counters counters;
   store database{o.database, o.stock, busy_timeout};
   boost::asio::io_context io{1};
+  std::optional<protection> guard;
+  if (o.protection) guard.emplace(measured_protection(o), io.get_executor());
   worker_pool hash_workers{o.workers, io.get_executor()};
   worker_pool store_worker{1, io.get_executor()};
-  routes service{o.cost, hash_workers, store_worker, database, counters};
+  routes service{o.cost, hash_workers, store_worker, database, counters, guard ? &*guard : nullptr};
 
   const server_options http{.address = o.address,
                             .port = o.port,
@@ -105,7 +127,7 @@ int serve(const options& o) {
     std::fprintf(stderr, "ticketing: cannot listen on %s:%u: %s\n", o.address.c_str(), o.port, e.code().message().c_str());
     return 1;
   }
-  shutdown_sequence shutdown{io, o.drain, *listening, hash_workers, store_worker};
+  shutdown_sequence shutdown{io, o.drain, *listening, guard ? &*guard : nullptr, hash_workers, store_worker};
   std::printf("listening on %s:%u\n", o.address.c_str(), listening->port());
   std::fflush(stdout);
 

@@ -35,8 +35,14 @@ const routes::route routes::table[] = {
     {"GET", "/counters", &routes::counters},
 };
 
-routes::routes(unsigned bcrypt_cost, worker_pool& hash_workers, worker_pool& store_worker, store& s, service_counters& c)
-    : cost_(bcrypt_cost), hash_workers_(hash_workers), store_worker_(store_worker), store_(s), counters_(c) {}
+routes::routes(unsigned bcrypt_cost, worker_pool& hash_workers, worker_pool& store_worker, store& s, service_counters& c,
+               protection* guard)
+    : cost_(bcrypt_cost),
+      hash_workers_(hash_workers),
+      store_worker_(store_worker),
+      store_(s),
+      counters_(c),
+      guard_(guard) {}
 
 task<response> routes::handle(const request& r) {
   const std::string_view path = r.target.substr(0, r.target.find('?'));
@@ -68,15 +74,13 @@ task<response> routes::handle(const request& r) {
 task<response> routes::add_user(const request& r) {
   const request_body body{r.body};
   const std::string name = body.text("name", 1, 200);
-  const std::string password = body.text("password", 8, 72);
+  const auto hashed = co_await hash(r, body.text("password", 8, 72));
+  if (const auto* refused = std::get_if<response>(&hashed)) co_return *refused;
 
-  // g++ 12 destroys a lambda temporary inside of a co_await expression twice: they all get a name first.
-  auto hash_it = [password, cost = cost_] { return hash_password(password, cost); };
-  const auto hashed = co_await hash_workers_.run(std::move(hash_it));
-  if (!hashed) co_return r.gone() ? client_left() : shutting_down();
-  if (r.gone()) co_return client_left();
-
-  std::function<store_reply(store&)> step = [name, hash = *hashed](store& s) { return s.add_user(name, hash); };
+  // g++ 12 destroys a lambda temporary inside of a co_await expression twice: here they all get a name first.
+  std::function<store_reply(store&)> step = [name, hash = std::get<std::string>(hashed)](store& s) {
+    return s.add_user(name, hash);
+  };
   const auto added = co_await in_store(r, std::move(step));
   if (const auto* refused = std::get_if<response>(&added)) co_return *refused;
   co_return created({{"id", std::get<store_reply>(added).value}});
@@ -109,10 +113,45 @@ task<response> routes::healthz(const request&) { co_return response{.body = R"({
 
 task<response> routes::counters(const request&) { co_return response{.body = counters_json()}; }
 
+task<std::variant<std::string, response>> routes::hash(const request& r, std::string password) {
+  protection::hash_permit permit;
+  if (guard_ != nullptr) {
+    auto admitted = co_await guard_->admit_hash(r.arrival);
+    if (!admitted) co_return r.gone() ? client_left() : guard_->refusal(admitted.error());
+    permit = std::move(*admitted);
+  }
+  auto on_worker = [password = std::move(password), cost = cost_] {
+    const auto start = std::chrono::steady_clock::now();
+    std::string hashed = hash_password(password, cost);
+    return std::pair{std::move(hashed), weir::duration{std::chrono::steady_clock::now() - start}};
+  };
+  // Throws if hashing fails, which is nobody's overload: the permit that is dropped then counts as ignored.
+  auto hashed = co_await hash_workers_.run(std::move(on_worker));
+  if (!hashed) {
+    permit.cancel();
+    co_return r.gone() ? client_left() : shutting_down();
+  }
+  permit.release(r.gone() ? weir::outcome::ignored : weir::outcome::success);
+  if (guard_ != nullptr) guard_->hashed_in(hashed->second);
+  if (r.gone()) co_return client_left();
+  co_return std::move(hashed->first);
+}
+
 task<std::variant<store_reply, response>> routes::in_store(const request& r, std::function<store_reply(store&)> step) {
+  std::optional<protection::store_permit> permit;
+  if (guard_ != nullptr) {
+    auto admitted = co_await guard_->admit_store();
+    if (!admitted) co_return r.gone() ? client_left() : guard_->refusal(admitted.error());
+    permit = std::move(*admitted);
+  }
   auto on_worker = [this, step = std::move(step)] { return step(store_); };
   const auto reply = co_await store_worker_.run(std::move(on_worker));
-  if (!reply) co_return r.gone() ? client_left() : shutting_down();
+  if (!reply) {
+    if (permit) permit->cancel();
+    co_return r.gone() ? client_left() : shutting_down();
+  }
+  // "Sold out" is an answer of a database that works.
+  if (permit) permit->release(reply->status == store_status::unavailable ? weir::outcome::failure : weir::outcome::success);
   switch (reply->status) {
     case store_status::ok: co_return *reply;
     case store_status::no_such_user: co_return problem(404, "field \"userId\": no such user");
@@ -146,7 +185,7 @@ std::string routes::counters_json() const {
     requests[label] = std::move(by_status);
   }
   const auto& c = counters_.connections;
-  return json::serialize(json::object{
+  json::object all{
       {"connections",
        {{"open", c.open},
         {"accepted", c.accepted},
@@ -161,7 +200,9 @@ std::string routes::counters_json() const {
        {{"worker", to_json(store_worker_.snapshot())},
         {"errors", counters_.store_errors},
         {"lastError", counters_.last_store_error}}},
-  });
+  };
+  if (guard_ != nullptr) all["weir"] = guard_->counters();
+  return json::serialize(all);
 }
 
 }  // namespace ticketing

@@ -4,6 +4,7 @@
 
 #include "counters.hpp"
 #include "message.hpp"
+#include "protection.hpp"
 #include "store.hpp"
 #include "worker_pool.hpp"
 
@@ -18,7 +19,9 @@ namespace ticketing {
 /// Not thread-safe: belongs to the I/O thread. All references must outlive it.
 class routes {
  public:
-  routes(unsigned bcrypt_cost, worker_pool& hash_workers, worker_pool& store_worker, store&, service_counters&);
+  /// `guard`: nullptr without protection.
+  routes(unsigned bcrypt_cost, worker_pool& hash_workers, worker_pool& store_worker, store&, service_counters&,
+         protection* guard);
 
   /// Never throws for what a client sent. Counts by route and status.
   [[nodiscard]] task<response> handle(const request&);
@@ -39,7 +42,10 @@ class routes {
   task<response> healthz(const request&);
   task<response> counters(const request&);
 
-  /// Runs `step` on the database thread. `step` must not refer to what the coroutine does not own.
+  /// Hashes on a worker; or the answer, if that is not to be.
+  task<std::variant<std::string, response>> hash(const request&, std::string password);
+  /// Runs `step` on the database thread; or the answer, if it fails. `step` must not refer to what the coroutine does not
+  /// own.
   task<std::variant<store_reply, response>> in_store(const request&, std::function<store_reply(store&)> step);
   [[nodiscard]] response unavailable(const store_reply&);
 
@@ -48,6 +54,7 @@ class routes {
   worker_pool& store_worker_;
   store& store_;
   service_counters& counters_;
+  protection* guard_;
   weir::time_point last_logged_{};
 };
 

@@ -79,11 +79,14 @@ void worker_pool::work() {
     ++load_.running;
     lock.unlock();
     j->execute();
+    lock.lock();
+    // Counted before the result is out: who has its answer finds itself among the done.
+    --load_.running;
+    ++load_.done;
+    lock.unlock();
     j->finish();
     j.reset();
     lock.lock();
-    --load_.running;
-    ++load_.done;
   }
 }
 

@@ -303,5 +303,107 @@ TEST_P(Ticketing, AbandonsWhatTheDrainTimeDoesNotAllow) {
             0);
 }
 
+/// The books of one gate, against what the clients have counted themselves.
+void expect_balanced(const boost::json::object& weir, const std::string& queue, const std::string& slots,
+                     std::int64_t arrivals) {
+  const auto of = [&weir](const std::string& group, const std::string& field) { return number(weir, group, field); };
+  const auto admitted = of(queue, "admittedAtOnce") + of(queue, "admittedAfterWait");
+  EXPECT_EQ(of(queue, "arrivals"), arrivals);
+  EXPECT_EQ(of(queue, "waiting"), 0);
+  EXPECT_EQ(admitted + of(queue, "queueFull") + of(queue, "wouldMissDeadline") + of(queue, "waitTimeout") +
+                of(queue, "expired") + of(queue, "refused") + of(queue, "closed") + of(queue, "cancelled"),
+            arrivals);
+  EXPECT_EQ(of(slots, "inFlight"), 0) << "every permit is back";
+  EXPECT_EQ(of(slots, "admitted") + of(slots, "cancelled"), admitted);
+  EXPECT_EQ(of(slots, "success") + of(slots, "failure") + of(slots, "overload") + of(slots, "ignored"),
+            of(slots, "admitted"));
+}
+
+TEST(TicketingProtected, RefusesAtOnceWhatItCannotServeInTime) {
+  constexpr int users = 60;
+  server_process server{{"--cost", "9", "--workers", "1", "--slo", "500ms", "--protection", "on"}};
+  server.port();
+  struct seen {
+    answer got;
+    std::chrono::milliseconds took{};
+  };
+  std::vector<seen> all(users);
+  {
+    std::vector<std::jthread> threads;
+    for (auto& one : all) {
+      threads.emplace_back([&one, port = server.port()] {
+        client c{port};
+        const auto start = std::chrono::steady_clock::now();
+        one.got = c.ask("/api/users", new_user);
+        one.took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
+      });
+    }
+  }
+  int admitted = 0;
+  std::vector<std::chrono::milliseconds> rejected;
+  for (const auto& [got, took] : all) {
+    if (got.status == 201) {
+      ++admitted;
+      continue;
+    }
+    EXPECT_EQ(got.status, 503u) << got.body;
+    EXPECT_THAT(got.error(), testing::AnyOf("queue_full", "would_miss_deadline", "wait_timeout"));
+    EXPECT_THAT(got.head, testing::ContainsRegex("Retry-After: [1-9]"));
+    EXPECT_GE(got.json().at("retryAfterMs").as_int64(), 1000);
+    rejected.push_back(took);
+  }
+  EXPECT_GE(admitted, 2);
+  ASSERT_GE(rejected.size(), 20u) << "60 hashes of some 30 ms do not fit into 500 ms";
+  std::ranges::sort(rejected);
+  // Wide, because the machine may be busy with other tests; what counts here is that a refusal does not wait for its turn.
+  EXPECT_LT(rejected[rejected.size() / 2], 200ms);
+
+  const auto counters = counters_of(server);
+  EXPECT_EQ(count(counters, "POST /api/users", "201"), admitted);
+  EXPECT_EQ(count(counters, "POST /api/users", "503"), std::ssize(rejected));
+  EXPECT_EQ(number(counters, "hashWorkers", "done"), admitted) << "no hash was spent on those that were refused";
+  expect_balanced(counters.at("weir").as_object(), "hashQueue", "hashSlots", users);
+  expect_balanced(counters.at("weir").as_object(), "storeQueue", "storeSlots", admitted);
+}
+
+TEST(TicketingProtected, BalancesItsBooksWhenClientsHangUpAnywhere) {
+  constexpr int users = 24;
+  server_process server{{"--cost", "9", "--workers", "1", "--slo", "2s", "--protection", "on"}};
+  for (int i = 0; i < users; ++i) {
+    client c{server.port()};
+    c.post("/api/users", new_user);
+    std::this_thread::sleep_for(std::chrono::milliseconds{i * 3});
+  }
+  ASSERT_TRUE(eventually([&] {
+    const auto counters = counters_of(server);
+    const auto hash = counters.at("requests").as_object().if_contains("POST /api/users");
+    std::int64_t answered = 0;
+    if (hash != nullptr) {
+      for (const auto& [status, n] : hash->as_object()) answered += n.to_number<std::int64_t>();
+    }
+    return answered == users;
+  }));
+  expect_balanced(counters_of(server).at("weir").as_object(), "hashQueue", "hashSlots", users);
+  EXPECT_EQ(client(server.port()).ask("/api/users", new_user).status, 201u);
+}
+
+TEST(TicketingProtected, StopsAskingADatabaseThatDoesNotAnswer) {
+  scratch_directory directory;
+  const std::string path = directory / "t.db";
+  server_process server{{"--cost", "4", "--database", path, "--protection", "on"}};
+  client c{server.port()};
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &other), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(other, "BEGIN EXCLUSIVE", nullptr, nullptr, nullptr), SQLITE_OK);
+  const auto charge = [&c] { return c.ask("/api/points/charge", R"({"userId":1,"amount":5})"); };
+  ASSERT_TRUE(eventually([&] { return charge().error() == "circuit_open"; }));
+  const auto counters = c.get("/counters").json();
+  EXPECT_EQ(number(counters, "store", "errors"), 5);
+  EXPECT_EQ(counters.at("weir").at("storeCircuit").at("state").as_string(), "open");
+  sqlite3_exec(other, "COMMIT", nullptr, nullptr, nullptr);
+  sqlite3_close(other);
+  EXPECT_TRUE(eventually([&] { return charge().status == 404; }, 30s)) << "it probes, and closes again";
+}
+
 }  // namespace
 }  // namespace weir_tests
