@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
+#include <memory>
 #include <set>
 
 namespace weir::scenario {
@@ -190,10 +190,12 @@ parsed parse(std::string_view text, std::string_view file) {
 }
 
 parsed parse_file(const std::string& path) {
-  std::ifstream file{path, std::ios::binary};
-  std::string text;
-  if (file) text.assign(std::istreambuf_iterator<char>{file}, {});
-  if (!file || file.bad()) {
+  // stdio, because a stream buffer throws when it reads a folder.
+  const auto close = [](std::FILE* f) { std::fclose(f); };
+  const std::unique_ptr<std::FILE, decltype(close)> file{std::fopen(path.c_str(), "rb"), close};
+  std::string text(longest_file + 1, '\0');
+  if (file != nullptr) text.resize(std::fread(text.data(), 1, text.size(), file.get()));
+  if (file == nullptr || std::ferror(file.get()) != 0) {
     parsed out;
     out.errors.push_back({path, 0, std::string{"cannot be read: "} + std::strerror(errno)});
     return out;

@@ -28,7 +28,7 @@ std::size_t edits(std::string_view a, std::string_view b) {
 
 std::string suggestion(std::string_view wrong, std::span<const std::string_view> known) {
   std::string_view nearest;
-  std::size_t fewest = 1 + std::min<std::size_t>(wrong.size() / 3, 3);
+  std::size_t fewest = std::clamp<std::size_t>(wrong.size() / 3, 1, 3);
   if (wrong.size() <= 64) {  // no square of a hostile length
     for (const std::string_view name : known) {
       if (const std::size_t n = edits(wrong, name); n <= fewest && (nearest.empty() || n < fewest)) {

@@ -1,0 +1,77 @@
+#include <load/answer_check.hpp>
+#include <load/http_session.hpp>
+
+#include <gtest/gtest.h>
+
+namespace {
+
+using namespace weir::load;
+using namespace std::chrono_literals;
+using weir::scenario::body_check;
+using weir::scenario::step;
+
+constexpr const char* body =
+    R"({"id":"u-7","n":3,"half":0.5,"big":9007199254740993,"paid":true,"none":null,"items":[{"id":1}],"text":"a \"b\""})";
+
+answer_findings checked(body_check check, std::string_view text = body) {
+  step s;
+  s.checks = {std::move(check)};
+  return inspect_answer(s, text);
+}
+
+TEST(AnswerCheck, CapturesStringsAsTheyAreAndOthersAsJson) {
+  step s;
+  s.capture = {{"id", "/id"},     {"n", "/n"},       {"big", "/big"},   {"item", "/items/0/id"},
+               {"paid", "/paid"}, {"text", "/text"}, {"list", "/items"}};
+  const answer_findings found = inspect_answer(s, body);
+  EXPECT_TRUE(found.ok());
+  EXPECT_EQ(found.captured.at("id"), "u-7");
+  EXPECT_EQ(found.captured.at("n"), "3");
+  EXPECT_EQ(found.captured.at("big"), "9007199254740993") << "identifiers must not pass through a double";
+  EXPECT_EQ(found.captured.at("item"), "1");
+  EXPECT_EQ(found.captured.at("paid"), "true");
+  EXPECT_EQ(found.captured.at("text"), "a \"b\"");
+  EXPECT_EQ(found.captured.at("list"), R"([{"id":1}])");
+}
+
+TEST(AnswerCheck, SaysWhichCaptureIsMissing) {
+  step s;
+  s.capture = {{"id", "/id"}, {"nothing", "/user/id"}};
+  const answer_findings found = inspect_answer(s, body);
+  EXPECT_FALSE(found.ok());
+  EXPECT_EQ(found.missing, "/user/id");
+  EXPECT_EQ(found.captured.at("id"), "u-7");
+  EXPECT_FALSE(inspect_answer(s, "<html>").ok());
+  EXPECT_FALSE(inspect_answer(s, "").ok());
+}
+
+TEST(AnswerCheck, ChecksHoldOrDoNot) {
+  EXPECT_TRUE(checked({"", "/n", {}, ""}).ok());
+  EXPECT_FALSE(checked({"", "/m", {}, ""}).ok());
+  EXPECT_TRUE(checked({"", "/none", {}, ""}).ok()) << "null is there";
+  EXPECT_TRUE(checked({"", "/n", std::int64_t{3}, ""}).ok());
+  EXPECT_FALSE(checked({"", "/n", std::int64_t{4}, ""}).ok());
+  EXPECT_TRUE(checked({"", "/half", 0.5, ""}).ok());
+  EXPECT_FALSE(checked({"", "/id", 0.5, ""}).ok());
+  EXPECT_TRUE(checked({"", "/paid", true, ""}).ok());
+  EXPECT_FALSE(checked({"", "/paid", false, ""}).ok());
+  EXPECT_FALSE(checked({"", "/n", true, ""}).ok());
+  EXPECT_TRUE(checked({"", "/id", std::string{"u-7"}, ""}).ok());
+  EXPECT_FALSE(checked({"", "/n", std::string{"3"}, ""}).ok());
+  EXPECT_TRUE(checked({"", "", {}, "u-7"}).ok());
+  EXPECT_FALSE(checked({"", "", {}, "u-8"}).ok());
+  EXPECT_TRUE(checked({"", "", {}, "html"}, "<html>").ok()) << "text needs no JSON";
+  EXPECT_EQ(checked({"", "/n", {}, ""}).checks_passed, 1u);
+  EXPECT_EQ(checked({"", "/m", {}, ""}).checks_failed, 1u);
+}
+
+TEST(RetryAfter, ReadsSecondsAndNothingElse) {
+  EXPECT_EQ(parse_retry_after("2"), 2s);
+  EXPECT_EQ(parse_retry_after("0"), 0s);
+  EXPECT_EQ(parse_retry_after("0.25"), 250ms);
+  for (const char* text : {"", "-1", "soon", "1s", "inf", "Wed, 21 Oct 2015 07:28:00 GMT", "1e300", "99999999999"}) {
+    EXPECT_EQ(parse_retry_after(text), std::nullopt) << text;
+  }
+}
+
+}  // namespace

@@ -1,0 +1,44 @@
+#include <scenario/target.hpp>
+
+#include <gtest/gtest.h>
+
+namespace {
+
+using weir::scenario::parse_target;
+using weir::scenario::target_address;
+
+target_address good(std::string_view text) {
+  auto read = parse_target(text);
+  EXPECT_TRUE(std::holds_alternative<target_address>(read)) << text << ": " << std::get<std::string>(read);
+  return std::get<target_address>(read);
+}
+
+TEST(Target, ReadsHostAndPort) {
+  EXPECT_EQ(good("http://127.0.0.1:8081").host, "127.0.0.1");
+  EXPECT_EQ(good("http://127.0.0.1:8081").port, 8081);
+  EXPECT_EQ(good("http://localhost").port, 80);
+  EXPECT_EQ(good("http://localhost:1/").authority(), "localhost:1");
+  EXPECT_EQ(good("http://[::1]:8080").host, "::1");
+  EXPECT_EQ(good("http://[::1]:8080").authority(), "[::1]:8080");
+}
+
+TEST(Target, RefusesTheRest) {
+  for (const char* text : {"", "127.0.0.1:80", "https://localhost", "http://", "http://:80", "http://a:0", "http://a:65536",
+                           "http://a:", "http://a:8x", "http://a/path", "http://a?q", "http://u@a", "http://[::1",
+                           "http://[::1]x", "ftp://a", "http://a b"}) {
+    EXPECT_TRUE(std::holds_alternative<std::string>(parse_target(text))) << text;
+  }
+}
+
+TEST(Target, OnlyThisMachineIsLoopback) {
+  for (const char* text : {"http://127.0.0.1", "http://127.9.9.9", "http://[::1]", "http://localhost"}) {
+    EXPECT_TRUE(good(text).is_loopback()) << text;
+  }
+  // Names are not looked up: one that pretends must not get through.
+  for (const char* text : {"http://10.0.0.1", "http://128.0.0.1", "http://example.org", "http://localhost.example.org",
+                           "http://127.0.0.1.example.org", "http://[::2]", "http://0.0.0.0"}) {
+    EXPECT_FALSE(good(text).is_loopback()) << text;
+  }
+}
+
+}  // namespace
