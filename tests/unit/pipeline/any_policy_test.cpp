@@ -66,14 +66,14 @@ TEST(AnyPermit, IsGivenBackOnceHoweverItIsMoved) {
   journal events;
   recording_policy a{"a", events};
   any_policy any{a};
-  auto first = std::move(*any.try_acquire());
+  auto first = *any.try_acquire();
   any_permit second = std::move(first);
   first.release(outcome::failure);
   first.cancel();
   auto* self = &second;
   second = std::move(*self);
   EXPECT_THAT(events, ElementsAre("a+"));
-  second = std::move(*any.try_acquire());
+  second = *any.try_acquire();
   EXPECT_THAT(events, ElementsAre("a+", "a+", "a."));
   second.cancel();
   second.release(outcome::success);
