@@ -1,0 +1,46 @@
+// Waiting: what a place in the line and a hand-off cost, without the waking of a thread.
+
+#include <weir/policy/concurrency_limiter.hpp>
+#include <weir/queue/wait_queue.hpp>
+
+#include "support.hpp"
+
+#include <array>
+#include <cstddef>
+#include <optional>
+
+namespace {
+
+using queue_type = weir::wait_queue<weir::concurrency_limiter>;
+
+struct waiter : queue_type::operation {
+  waiter() {
+    complete = [](weir::wait_node&, weir::wait_outcome) noexcept {};
+  }
+};
+
+/// 64 waiters for one slot: each round releases the slot, which goes to the first in line, who will line up again.
+void hand_off(benchmark::State& state) {
+  weir_bench::pin(state);
+  weir::concurrency_limiter limiter{{.name = "bench", .limit = 1}};
+  queue_type queue{limiter, {.name = "bench", .max_wait = weir::duration::max(), .predict = false}};
+  std::array<waiter, 64> line;
+  auto holder = limiter.try_acquire();
+  for (auto& each : line) {
+    if (queue.start(each)) state.SkipWithError("did not wait");
+  }
+  std::size_t first = 0;
+  for (auto _ : state) {
+    holder->release(weir::outcome::success);
+    holder = line[first].take();
+    if (!holder || queue.start(line[first])) {
+      state.SkipWithError("not handed over");
+      break;
+    }
+    first = (first + 1) % line.size();
+  }
+  queue.close();
+}
+WEIR_BENCH_ONE(hand_off, "wait_queue/hand_off");
+
+}  // namespace
