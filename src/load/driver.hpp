@@ -25,7 +25,7 @@ namespace weir::load {
 struct drive_options {
   double rate_factor = 1;     ///< > 0; multiplies every arrival rate
   double capacity_per_s = 0;  ///< measured just before; 0: unknown, no overload summary
-  std::string label;
+  std::string label{};
   std::function<void(const progress&)> on_second{};  ///< called from the event loop: must not block
   bool stop_on_signal = false;                       ///< SIGINT and SIGTERM end the load gracefully, a second one at once
 };

@@ -1,0 +1,443 @@
+// The load driver against a server that does what the test says, over real sockets. Bounds on time are one-sided or wide: a
+// busy machine may make anything later.
+
+#include <support/scripted_server.hpp>
+
+#include <load/driver.hpp>
+#include <scenario/parse.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <set>
+#include <string>
+
+#include <sys/resource.h>
+
+namespace {
+
+using namespace weir;
+using namespace weir::load;
+using namespace std::chrono_literals;
+using testing_support::scripted_server;
+using testing_support::server_reply;
+using testing_support::server_request;
+using kind = testing_support::reply_kind;
+
+const std::string one_get = "[[journey]]\nname='j'\nsteps=[{name='get', request='GET /', timeout='5s'}]\n";
+
+/// `load` is the inside of [[load]], `rest` the journeys.
+run_result run(const std::string& target, const std::string& load, const std::string& rest = one_get,
+               const std::string& scenario = "", drive_options options = {}) {
+  const scenario::parsed file = scenario::parse(
+      "[scenario]\nname='test'\nseed=1\n" + scenario + "\n[[load]]\njourney='j'\n" + load + "\n" + rest, "test");
+  for (const auto& d : file.errors) ADD_FAILURE() << d.text();
+  scenario::definition d = file.definition;
+  d.target = target;
+  const run_result r = drive(d, options);
+  // The ledger, whatever the server did.
+  EXPECT_EQ(r.journeys.intended, r.journeys.started + r.journeys.dropped);
+  EXPECT_EQ(r.journeys.started, r.journeys.completed + r.journeys.failed + r.journeys.interrupted);
+  for (const step_result& s : r.steps) {
+    std::uint64_t ended = 0;
+    for (const std::uint64_t n : s.verdicts) ended += n;
+    EXPECT_EQ(s.all.count(), ended);
+    EXPECT_LE(ended, s.reached);
+    EXPECT_EQ(s.request.count(), s.attempts);
+  }
+  if (!r.seconds.empty()) {
+    EXPECT_EQ(r.seconds.back().in_flight, 0u);
+  }
+  return r;
+}
+
+const std::string fifty = "executor='constant-arrival-rate'\nrate=50\nduration='1s'\narrivals='uniform'";
+const std::string five = "executor='constant-arrival-rate'\nrate=10\nduration='500ms'\narrivals='uniform'";
+
+std::uint64_t count(const step_result& s, verdict v) { return s.verdicts[static_cast<std::size_t>(v)]; }
+
+server_reply answer(unsigned status, std::string body = "{}") {
+  server_reply r;
+  r.status = status;
+  r.body = std::move(body);
+  return r;
+}
+
+server_reply of_kind(kind k, std::string body = {}) {
+  server_reply r;
+  r.kind = k;
+  r.body = std::move(body);
+  return r;
+}
+
+TEST(Driver, SendsTheJourneysThatWerePlanned) {
+  scripted_server server{[](const server_request& q) {
+    return q.path == "/users" ? answer(201, R"({"id":"u/)" + std::to_string(q.number) + "\"}")
+                              : answer(200, R"({"paid":true})");
+  }};
+  const run_result r = run(server.url(), fifty, R"(
+[[journey]]
+name = "j"
+steps = [
+  { name = "register", request = "POST /users", body = '{"n":"{vu}-{iteration}","u":"{uuid}"}', expect = [201], capture = { user = "/id" } },
+  { name = "order", request = "POST /orders/{user}", body = '{"by":"{user}"}', headers = { X-User = "{user}" }, checks = [{ name = "paid", pointer = "/paid", equals = true }] } ]
+)");
+  EXPECT_EQ(r.journeys.intended, 50u);
+  EXPECT_EQ(r.journeys.completed, 50u);
+  ASSERT_EQ(r.steps.size(), 2u);
+  EXPECT_EQ(r.steps[0].reached, 50u);
+  EXPECT_EQ(count(r.steps[0], verdict::good), 50u);
+  EXPECT_EQ(r.steps[0].statuses.at(201), 50u);
+  EXPECT_EQ(r.steps[0].checks_passed, 50u) << "the status is a check";
+  EXPECT_EQ(r.steps[1].reached, 50u);
+  EXPECT_EQ(r.steps[1].checks_passed, 100u);
+  EXPECT_EQ(r.arrivals, "uniform");
+  EXPECT_EQ(r.journey_duration.count(), 50u);
+  EXPECT_GT(r.bytes_sent, 5000u);
+  EXPECT_GT(r.bytes_received, 3000u);
+  EXPECT_EQ(request_success(r), 1);
+
+  std::set<std::string> bodies;
+  for (const server_request& q : server.requests()) {
+    EXPECT_EQ("http://" + q.headers.at("host"), server.url());
+    EXPECT_EQ(q.headers.at("content-type"), "application/json");
+    if (q.path == "/users") {
+      EXPECT_TRUE(bodies.insert(q.body).second) << q.body;
+    } else {
+      // A captured value must not change the path it is put into.
+      EXPECT_TRUE(q.path.starts_with("/orders/u%2F")) << q.path;
+      EXPECT_EQ(q.body, R"({"by":")" + q.headers.at("x-user") + "\"}");
+    }
+  }
+  EXPECT_EQ(bodies.size(), 50u);
+}
+
+TEST(Driver, ReusesWarmConnections) {
+  scripted_server server{[](const server_request&) { return answer(200); }};
+  const run_result r = run(server.url(), fifty);
+  EXPECT_EQ(r.journeys.completed, 50u);
+  EXPECT_EQ(r.generator.connections_opened, server.connections());
+  EXPECT_LE(server.connections(), 25u) << "one journey at a time needs one connection; a busy machine a few more";
+}
+
+TEST(Driver, ReconnectsWhenTheServerSaysClose) {
+  scripted_server server{[](const server_request&) {
+    server_reply r = answer(200);
+    r.headers["Connection"] = "close";
+    return r;
+  }};
+  const run_result r = run(server.url(), five);
+  EXPECT_EQ(r.journeys.completed, 5u);
+  EXPECT_EQ(server.connections(), 5u);
+}
+
+TEST(Driver, ReplacesAnIdleConnectionThatTheServerClosed) {
+  scripted_server server{[](const server_request&) {
+    server_reply r = answer(200);
+    r.kind = kind::answer_and_close;
+    return r;
+  }};
+  // 500 ms between journeys: time enough to see the hang-up.
+  const run_result r = run(server.url(), "executor='constant-arrival-rate'\nrate=2\nduration='1500ms'\narrivals='uniform'");
+  EXPECT_EQ(r.journeys.completed, 3u);
+  EXPECT_EQ(count(r.steps[0], verdict::broken), 0u);
+  EXPECT_EQ(server.connections(), 3u);
+}
+
+TEST(Driver, CountsLatencyFromTheIntendedStart) {
+  // One virtual user's worth of server: it stands still from 1 s to 2 s, then goes on.
+  const auto begin = std::chrono::steady_clock::now();
+  const auto stalled = [begin](const server_request& q) {
+    const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(q.at - begin);
+    server_reply r = answer(200);
+    if (since > 1s && since < 2s) r.delay = 2000ms - since;
+    return r;
+  };
+  scripted_server server{stalled};
+  const run_result open = run(server.url(), "executor='constant-arrival-rate'\nrate=50\nduration='3s'\narrivals='uniform'");
+  EXPECT_EQ(open.journeys.completed, 150u);
+  EXPECT_GE(open.steps[0].all.quantile(0.99), 900ms);
+  EXPECT_GE(open.steps[0].all.quantile(0.85), 400ms) << "a third of the users met the stall, half of them for 500 ms";
+}
+
+TEST(Driver, AClosedLoopHidesTheStall) {
+  const auto begin = std::chrono::steady_clock::now();
+  scripted_server server{[begin](const server_request& q) {
+    const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(q.at - begin);
+    server_reply r = answer(200);
+    if (since > 500ms && since < 1500ms) r.delay = 1500ms - since;
+    return r;
+  }};
+  const run_result r = run(server.url(), "executor='constant-vus'\nvus=1\nduration='2s'", R"(
+[[journey]]
+name = "j"
+steps = [{ name = "get", request = "GET /", pause = "1ms" }]
+)");
+  EXPECT_EQ(r.arrivals, "closed loop");
+  EXPECT_EQ(r.journeys.dropped, 0u);
+  EXPECT_GE(r.steps[0].all.max(), 500ms) << "seen once";
+  EXPECT_GT(r.journeys.completed, 20u);
+  EXPECT_LT(r.steps[0].all.quantile(0.5), 300ms);
+}
+
+TEST(Driver, DropsWhatFindsNoFreeUserAndSaysSo) {
+  scripted_server server{[](const server_request&) {
+    server_reply r = answer(200);
+    r.delay = 3000ms;
+    return r;
+  }};
+  const run_result r =
+      run(server.url(), "executor='constant-arrival-rate'\nrate=20\nduration='1s'\narrivals='uniform'\nmax_vus=2");
+  EXPECT_EQ(r.journeys.intended, 20u) << "the load does not depend on the server";
+  EXPECT_EQ(r.journeys.started, 2u);
+  EXPECT_EQ(r.journeys.dropped, 18u);
+  EXPECT_EQ(r.journeys.completed, 2u);
+  EXPECT_EQ(r.vus_peak, 2u);
+  EXPECT_EQ(r.vus_max, 2u);
+  EXPECT_FALSE(r.generator.valid);
+  EXPECT_NEAR(intended_success(r), 0.1, 1e-9);
+}
+
+TEST(Driver, TimeOutsAreCensored) {
+  scripted_server server{[](const server_request&) { return of_kind(kind::nothing); }};
+  const run_result r =
+      run(server.url(), five, "[[journey]]\nname='j'\nsteps=[{name='get', request='GET /', timeout='300ms'}]\n");
+  const step_result& s = r.steps[0];
+  EXPECT_EQ(count(s, verdict::timeout), 5u);
+  EXPECT_EQ(s.censored, 5u);
+  EXPECT_EQ(s.censored_at, 300ms);
+  EXPECT_GE(s.all.min(), 300ms - 3ms);
+  EXPECT_EQ(s.failures.at("timed out"), 5u);
+  EXPECT_EQ(s.checks_failed, 5u);
+  EXPECT_EQ(r.journeys.failed, 5u);
+  EXPECT_EQ(server.requests().size(), 5u);
+}
+
+TEST(Driver, RetriesWithBackoffAndHonoursRetryAfter) {
+  std::atomic<int> n{0};
+  scripted_server server{[&n](const server_request&) {
+    server_reply r = answer(n++ == 0 ? 503 : 201);
+    r.headers["Retry-After"] = "0.4";
+    return r;
+  }};
+  const run_result r =
+      run(server.url(), "executor='shared-iterations'\niterations=1",
+          "[[journey]]\nname='j'\nretry={max_attempts=3, base='1ms'}\nsteps=[{name='get', request='GET /'}]\n");
+  const step_result& s = r.steps[0];
+  EXPECT_EQ(s.reached, 1u);
+  EXPECT_EQ(s.attempts, 2u);
+  EXPECT_EQ(count(s, verdict::good), 1u);
+  EXPECT_EQ(s.rejected.count(), 1u);
+  EXPECT_LT(s.rejected.max(), s.all.max());
+  EXPECT_GE(s.all.max(), 400ms) << "the user waited, and that counts";
+  const auto asked = server.requests();
+  ASSERT_EQ(asked.size(), 2u);
+  EXPECT_GE(asked[1].at - asked[0].at, 395ms);
+}
+
+TEST(Driver, RejectedAfterAllRetries) {
+  scripted_server server{[](const server_request&) { return answer(429); }};
+  const run_result r = run(server.url(), five,
+                           "[[journey]]\nname='j'\nretry={max_attempts=3, base='1ms', cap='2ms'}\nsteps=["
+                           "{name='get', request='GET /'}, {name='never', request='GET /never'}]\n");
+  EXPECT_EQ(count(r.steps[0], verdict::rejected), 5u);
+  EXPECT_EQ(r.steps[0].attempts, 15u);
+  EXPECT_EQ(r.steps[0].rejected.count(), 15u);
+  EXPECT_EQ(r.journeys.failed, 5u);
+  EXPECT_EQ(r.steps[1].reached, 0u) << "a failed step ends the journey";
+}
+
+TEST(Driver, GoesOnAfterAFailedStepIfTold) {
+  scripted_server server{[](const server_request& q) { return answer(q.path == "/b" ? 200 : 500); }};
+  const run_result r = run(server.url(), five,
+                           "[[journey]]\nname='j'\non_step_failure='continue'\nsteps=["
+                           "{name='a', request='GET /a', capture={x='/x'}}, {name='b', request='GET /b?x={x}'}]\n");
+  EXPECT_EQ(count(r.steps[0], verdict::error), 5u);
+  EXPECT_EQ(r.steps[0].statuses.at(500), 5u);
+  EXPECT_EQ(r.steps[0].attempts, 5u) << "500 is not retried";
+  EXPECT_EQ(r.steps[1].reached, 5u);
+  EXPECT_EQ(r.journeys.failed, 5u);
+}
+
+TEST(Driver, FailedChecksAndMissingCapturesAreErrors) {
+  scripted_server server{[](const server_request&) { return answer(200, R"({"paid":false})"); }};
+  run_result r = run(server.url(), five,
+                     "[[journey]]\nname='j'\nsteps=[{name='get', request='GET /', checks=["
+                     "{name='paid', pointer='/paid', equals=true}]}]\n");
+  EXPECT_EQ(count(r.steps[0], verdict::error), 5u);
+  EXPECT_EQ(r.steps[0].checks_passed, 5u);
+  EXPECT_EQ(r.steps[0].checks_failed, 5u);
+  r = run(server.url(), five, "[[journey]]\nname='j'\nsteps=[{name='get', request='GET /', capture={id='/id'}}]\n");
+  EXPECT_EQ(count(r.steps[0], verdict::error), 5u);
+}
+
+TEST(Driver, WhatIsNoAnswerIsBroken) {
+  struct wrong {
+    server_reply reply;
+    std::set<std::string> names;
+  };
+  const wrong all[] = {
+      {of_kind(kind::reset), {"connection reset"}},
+      {of_kind(kind::hang_up), {"closed without an answer", "connection reset"}},
+      {of_kind(kind::raw, "nonsense\r\n\r\n"), {"not an HTTP answer"}},
+      {of_kind(kind::raw, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), {"closed within the answer"}},
+      {of_kind(kind::raw, "HTTP/1.1 200 OK\r\nContent-Length: 17000000\r\n\r\n"), {"answer too large"}},
+      {of_kind(kind::raw, "HTTP/1.1 200 OK\r\nX: " + std::string(100'000, 'x') + "\r\n\r\n"), {"answer too large"}},
+  };
+  for (const wrong& w : all) {
+    scripted_server server{[&w](const server_request&) { return w.reply; }};
+    const run_result r = run(server.url(), five);
+    SCOPED_TRACE(w.reply.body.substr(0, 40));
+    EXPECT_EQ(count(r.steps[0], verdict::broken), 5u);
+    EXPECT_EQ(r.journeys.failed, 5u);
+    for (const auto& [name, n] : r.steps[0].failures) EXPECT_TRUE(w.names.contains(name)) << name;
+    EXPECT_TRUE(r.generator.own_errors.empty());
+  }
+}
+
+TEST(Driver, NobodyListensIsTheServersFault) {
+  std::string url;
+  {
+    url = scripted_server{[](const server_request&) { return answer(200); }}.url();
+  }
+  const run_result r = run(url, five);
+  EXPECT_EQ(count(r.steps[0], verdict::broken), 5u);
+  EXPECT_EQ(r.steps[0].failures.at("connection refused"), 5u);
+}
+
+TEST(Driver, WantOfDescriptorsIsItsOwn) {
+  scripted_server server{[](const server_request&) {
+    server_reply r = answer(200);
+    r.delay = 500ms;
+    return r;
+  }};
+  const auto starved = [&] {
+    // The driver raises the soft limit, so the hard one goes down: in a process of its own.
+    const rlimit few{12, 12};
+    if (setrlimit(RLIMIT_NOFILE, &few) != 0) std::_Exit(3);
+    const run_result r =
+        run(server.url(), "executor='constant-arrival-rate'\nrate=100\nduration='300ms'\narrivals='uniform'");
+    const bool said = r.generator.own_errors.contains("no free file descriptor") && !r.generator.valid;
+    const bool not_blamed = count(r.steps[0], verdict::broken) == 0 && r.journeys.interrupted > 0;
+    std::_Exit(said && not_blamed && !testing::Test::HasFailure() ? 0 : 1);
+  };
+  EXPECT_EXIT(starved(), testing::ExitedWithCode(0), "");
+}
+
+TEST(Driver, InterruptsWhatRunsWhenGracefulStopEnds) {
+  scripted_server server{[](const server_request&) { return of_kind(kind::nothing); }};
+  const run_result r =
+      run(server.url(), five + "\ngraceful_stop='100ms'", "[[journey]]\nname='j'\nsteps=[{name='get', request='GET /'}]\n");
+  EXPECT_EQ(r.journeys.interrupted, 5u);
+  EXPECT_EQ(r.steps[0].all.count(), 0u);
+  EXPECT_EQ(r.steps[0].reached, 5u);
+  EXPECT_GE(r.total, 600ms);
+  EXPECT_LT(r.total, 30s) << "not the 60 s of the time-out";
+}
+
+TEST(Driver, InterruptsPauses) {
+  scripted_server server{[](const server_request&) { return answer(200); }};
+  const run_result r = run(server.url(), five + "\ngraceful_stop='0s'",
+                           "[[journey]]\nname='j'\nsteps=[{name='get', request='GET /', repeat=2, pause='1h'}]\n");
+  EXPECT_EQ(r.journeys.interrupted, r.journeys.started);
+  EXPECT_LT(r.total, 30s);
+}
+
+TEST(Driver, PausesAreNotLatency) {
+  scripted_server server{[](const server_request&) { return answer(200); }};
+  const run_result r = run(server.url(), five,
+                           "[[journey]]\nname='j'\nsteps=[{name='a', request='GET /', pause='1s'}, "
+                           "{name='b', request='GET /', think='1ms'}]\n");
+  EXPECT_EQ(r.journeys.completed, 5u);
+  EXPECT_GE(r.journey_duration.min(), 1s);
+  EXPECT_LT(r.steps[1].all.quantile(0.5), 900ms);
+}
+
+TEST(Driver, JudgesTheStepUnderTheSlo) {
+  scripted_server server{[](const server_request& q) {
+    server_reply r = answer(200);
+    if (q.number % 2 == 0) r.delay = 600ms;
+    return r;
+  }};
+  const run_result r = run(server.url(), "executor='constant-arrival-rate'\nrate=4\nduration='1s'\narrivals='uniform'",
+                           one_get, "slo={step='get', within='500ms'}\nwarmup='400ms'\n");
+  EXPECT_EQ(r.journeys.intended, 3u) << "the one at 250 ms was warming up";
+  EXPECT_EQ(count(r.steps[0], verdict::slow) + count(r.steps[0], verdict::good), 3u);
+  EXPECT_GE(count(r.steps[0], verdict::slow), 1u);
+  std::uint64_t in_series = 0;
+  for (const second_result& s : r.seconds) in_series += s.admitted.count();
+  EXPECT_EQ(in_series, 4u) << "the series has all four";
+  EXPECT_EQ(r.slo, 500ms);
+}
+
+TEST(Driver, RunsTheClosedLoopExecutors) {
+  scripted_server server{[](const server_request&) { return answer(200); }};
+  EXPECT_EQ(run(server.url(), "executor='shared-iterations'\nvus=3\niterations=10").journeys.completed, 10u);
+  EXPECT_EQ(run(server.url(), "executor='per-vu-iterations'\nvus=3\niterations=4").journeys.completed, 12u);
+
+  const std::string paused = "[[journey]]\nname='j'\nsteps=[{name='a', request='GET /', repeat=2, pause='20ms'}]\n";
+  run_result r = run(server.url(), "executor='constant-vus'\nvus=3\nduration='500ms'", paused);
+  EXPECT_EQ(r.vus_peak, 3u);
+  EXPECT_GT(r.journeys.completed, 3u);
+  EXPECT_EQ(r.journeys.dropped, 0u);
+  r = run(server.url(), "executor='ramping-vus'\nstages=[{duration='600ms', target=6}, {duration='300ms', target=0}]",
+          paused);
+  EXPECT_GE(r.vus_peak, 3u);
+  EXPECT_LE(r.vus_peak, 6u);
+  EXPECT_GT(r.journeys.completed, 6u);
+}
+
+TEST(Driver, ScalesRatesAndPlansTheSameWithTheSameSeed) {
+  scripted_server server{[](const server_request&) { return answer(200); }};
+  const auto planned = [&](const std::string& seed) {
+    return run(server.url(), "executor='ramping-arrival-rate'\nstages=[{duration='1s', target=100}]", one_get, seed,
+               {.rate_factor = 2, .label = "a"});
+  };
+  const run_result a = planned("");
+  const run_result b = planned("");
+  EXPECT_EQ(a.rate_factor, 2);
+  EXPECT_EQ(a.label, "a");
+  EXPECT_EQ(a.arrivals, "poisson");
+  EXPECT_EQ(a.journeys.intended, b.journeys.intended);
+  EXPECT_NEAR(static_cast<double>(a.journeys.intended), 100, 50) << "integral 50, doubled";
+}
+
+TEST(Driver, ReportsProgressEachSecond) {
+  scripted_server server{[](const server_request&) { return answer(200); }};
+  std::vector<progress> seen;
+  drive_options options;
+  options.on_second = [&](const progress& p) { seen.push_back(p); };
+  run(server.url(), "executor='constant-arrival-rate'\nrate=20\nduration='2500ms'\narrivals='uniform'", one_get, "",
+      options);
+  ASSERT_GE(seen.size(), 2u);
+  EXPECT_GE(seen[0].elapsed, 1s);
+  EXPECT_GT(seen[0].completed, 0u);
+  EXPECT_EQ(seen[0].vus_max, 1000u);
+}
+
+TEST(Driver, SummarisesOverloadAndThresholds) {
+  std::atomic<int> n{0};
+  scripted_server server{[&n](const server_request&) { return answer(n++ % 2 == 0 ? 200 : 503); }};
+  const run_result r = run(server.url(),
+                           "executor='ramping-arrival-rate'\nstart_rate=40\narrivals='uniform'\n"
+                           "stages=[{duration='2s', target=40}, {duration='0s', target=2}, {duration='1s', target=2}]",
+                           one_get + "[thresholds]\nhttp_req_failed=['rate<0.9', 'rate<0.1']\n",
+                           "slo={step='get', within='4s'}", {.capacity_per_s = 10});
+  EXPECT_EQ(r.overload.overloaded_seconds.size(), 2u);
+  EXPECT_EQ(r.overload.peak_end_s, 2);
+  EXPECT_GT(r.overload.goodput_per_s, 5);
+  ASSERT_EQ(r.thresholds.size(), 2u);
+  EXPECT_TRUE(r.thresholds[0].passed);
+  EXPECT_FALSE(r.thresholds[1].passed);
+}
+
+TEST(Driver, RefusesATargetThatIsNone) {
+  scenario::definition d;
+  d.target = "ftp://x";
+  EXPECT_THROW((void)drive(d), std::invalid_argument);
+  d.target = "http://127.0.0.1:1";
+  EXPECT_THROW((void)drive(d, {.rate_factor = 0}), std::invalid_argument);
+}
+
+}  // namespace
