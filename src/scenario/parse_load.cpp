@@ -61,7 +61,15 @@ load parse_load(reporter& report, const toml::table& table) {
   out.name = out.journey;
   reader.text("name", out.name);
   reader.time("graceful_stop", out.graceful_stop, {0ms, 24h});
-  if (!reader.require("executor") || !reader.choice("executor", out.executor, executors)) return out;
+  if (!reader.require("executor") || !reader.choice("executor", out.executor, executors)) {
+    // Which of these belong here is not known, but a mistyped name is.
+    for (const char* key : {"rate", "start_rate", "time_unit", "arrivals", "max_vus", "vus", "duration", "iterations",
+                            "max_duration", "stages"}) {
+      (void)reader.node(key);
+    }
+    reader.finish();
+    return out;
+  }
 
   const keys takes = keys_of(out.executor);
   const std::string why = "is not used by executor " + std::string{to_string(out.executor)};

@@ -218,6 +218,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         mistake{"executor = \"ramping-arrival-rate\"", "exectuor = \"ramping-arrival-rate\"",
                 "f.toml:9: [[load]] has no 'executor'"},
+        mistake{"executor = \"ramping-arrival-rate\"", "exectuor = \"ramping-arrival-rate\"",
+                "f.toml:11: unknown key 'exectuor' in [[load]]; did you mean 'executor'?\n"},
         mistake{"\"ramping-arrival-rate\"", "\"ramping-arrival\"",
                 "f.toml:11: unknown executor 'ramping-arrival'; known: constant-arrival-rate, "},
         mistake{"\"ramping-arrival-rate\"", "\"ramping-arival-rate\"",
