@@ -39,14 +39,11 @@ class breaker_windows {
 
   /// `running_slow` calls have not ended, but count as slow ones already.
   [[nodiscard]] std::optional<breach> judge(std::uint64_t running_slow, time_point now) noexcept {
-    if (over_calls_) {
-      if (auto found = judge(over_calls_->counts(), calls_trip_, running_slow)) return found;
-    }
-    if (over_time_) {
-      over_time_->advance(now);
-      return judge(over_time_->counts(), time_trip_, running_slow);
-    }
-    return std::nullopt;
+    if (over_time_) over_time_->advance(now);
+    std::optional<breach> found;
+    if (over_calls_) found = judge(over_calls_->counts(), calls_trip_, running_slow);
+    if (!found && over_time_) found = judge(over_time_->counts(), time_trip_, running_slow);
+    return found;
   }
 
   /// Goes over to another configuration: a window keeps its contents if its own shape stays, `fresh` provides the others.
