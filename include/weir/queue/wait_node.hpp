@@ -103,11 +103,16 @@ class completion_scope {
   completion_scope& operator=(const completion_scope&) = delete;
   ~completion_scope() {
     if (!owner_) return;
-    while (wait_node* node = due_.pop_front()) node->complete(*node, node->ended);
+    run();
     outermost_ = nullptr;
   }
 
   void add(ready_list& out) noexcept { outermost_->splice_back(out); }
+
+  /// Runs now whatever has been put off on this thread.
+  void run() noexcept {
+    while (wait_node* node = outermost_->pop_front()) node->complete(*node, node->ended);
+  }
 
  private:
   static inline thread_local constinit ready_list* outermost_ = nullptr;

@@ -135,7 +135,7 @@ class acquire_operation final : public Queue::operation, public registered_wait 
     }
     auto answer = queue_.wait(*this, c);
     if (!answer) return;  // waits: from here on it may be gone at any time
-    if (!waits_->leave(*this, [] {})) return free();
+    if (const auto waits = waits_; !waits->leave(*this, [] {})) return free_late(*waits);
     post_answer(let_go_of_handler(), std::move(*answer));
   }
 
@@ -144,7 +144,8 @@ class acquire_operation final : public Queue::operation, public registered_wait 
     // With its last owner gone it may be delivered, and freed, before `leave` returns.
     const auto waits = waits_;
     if (handle_) handle_->end(this);
-    if (!waits->leave(*this, [this] { boost::asio::post(executor{work_.get_executor()}, delivery{*this}); })) free();
+    const auto post = [this] { boost::asio::post(executor{work_.get_executor()}, delivery{*this}); };
+    if (!waits->leave(*this, post)) free_late(*waits);
   }
 
   /// On the handler's executor.
@@ -164,6 +165,10 @@ class acquire_operation final : public Queue::operation, public registered_wait 
 
   /// The handler is not called; a permit that was granted is refunded. The slot is left alone: it may have gone already.
   void free() noexcept { free_with(allocator{boost::asio::get_associated_allocator(handler_)}); }
+  void free_late(context_waits& waits) noexcept {
+    free();
+    waits.left_late();
+  }
 
   void free_with(allocator memory) noexcept {
     if (handle_) handle_->end(this);

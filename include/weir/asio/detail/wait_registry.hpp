@@ -10,6 +10,8 @@
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/query.hpp>
 
+#include <condition_variable>
+#include <cstddef>
 #include <memory>
 #include <mutex>
 
@@ -28,6 +30,8 @@ struct context_waits {
   std::mutex mutex;
   intrusive_list<registered_wait> waits;  // guarded by mutex
   bool down = false;                      // guarded by mutex
+  std::size_t late = 0;                   // guarded by mutex; found ended, but not yet freed, when the context went down
+  std::condition_variable freed;
 
   /// false: the context has gone.
   bool join(registered_wait& wait) {
@@ -36,7 +40,8 @@ struct context_waits {
     return !down;
   }
 
-  /// Takes `wait` out and calls `post` while the context cannot go down. false: it has gone, and `wait` is the caller's.
+  /// Takes `wait` out and calls `post` while the context cannot go down. false: it is going down, and waits until the
+  /// caller has freed `wait` and said so (`left_late`): its handler may still need the context.
   template <class Post>
   bool leave(registered_wait& wait, Post&& post) {
     std::lock_guard lock{mutex};
@@ -44,6 +49,11 @@ struct context_waits {
     waits.erase(wait);
     post();
     return true;
+  }
+
+  void left_late() {
+    std::lock_guard lock{mutex};
+    if (--late == 0) freed.notify_all();
   }
 };
 
@@ -65,14 +75,23 @@ class wait_registry : public boost::asio::execution_context::service {
     intrusive_list<registered_wait> mine;
     {
       // Leaving makes room for others, whose completions must not run under our mutex.
-      const completion_scope later;
-      std::lock_guard lock{waits_->mutex};
-      waits_->down = true;
-      while (registered_wait* wait = waits_->waits.pop_front()) {
-        if (wait->withdraw(*wait)) mine.push_back(*wait);
+      completion_scope later;
+      {
+        std::lock_guard lock{waits_->mutex};
+        waits_->down = true;
+        while (registered_wait* wait = waits_->waits.pop_front()) {
+          if (wait->withdraw(*wait)) {
+            mine.push_back(*wait);
+          } else {
+            ++waits_->late;
+          }
+        }
       }
+      later.run();  // some of the late ones may be this thread's own to complete
     }
     while (registered_wait* wait = mine.pop_front()) wait->destroy(*wait);
+    std::unique_lock lock{waits_->mutex};
+    while (waits_->late != 0) waits_->freed.wait(lock);
   }
 
   std::shared_ptr<context_waits> waits_;
