@@ -294,6 +294,14 @@ std::vector<std::string> comparability(const run_result& a, const run_result& b)
   differ("the SLO counts on different steps", a.slo_step, b.slo_step);
   differ("different SLOs", duration_text(a.slo), duration_text(b.slo));
   differ("different lengths", duration_text(a.length), duration_text(b.length));
+  const double one = a.overload.capacity_per_s;
+  const double other = b.overload.capacity_per_s;
+  if ((one > 0) != (other > 0)) {
+    notes.push_back("the capacity was measured for only one of them");
+  } else if (std::max(one, other) > 1.2 * std::min(one, other)) {
+    notes.push_back("different capacities measured before them: " + number_text(one) + "/s and " + number_text(other) +
+                    "/s");
+  }
   for (const run_result* run : {&a, &b}) {
     if (!run->generator.valid) {
       notes.push_back("'" + terminal_safe(label_of(*run)) +
@@ -314,7 +322,9 @@ std::string verdict_sentence(const run_result& run) {
   }
   std::string sentence = label + ": " + number_text(over.goodput_per_s) + "/s served in time";
   const double of_capacity = over.capacity_per_s > 0 ? over.goodput_per_s / over.capacity_per_s : 0;
-  if (over.capacity_per_s > 0) {
+  if (of_capacity > 1.1) {
+    sentence += ", more than the " + number_text(over.capacity_per_s) + "/s measured as its capacity";
+  } else if (over.capacity_per_s > 0) {
     // Whole percents: a sentence, not a table.
     sentence += ", " + percent_text(std::round(of_capacity * 100) / 100) + " of what the machine can do";
   }

@@ -13,7 +13,7 @@ function drawHeatmap(canvas, view) {
   g.font = "12px system-ui, sans-serif";
 
   const [first, end] = view.rows;
-  const box = {left: 62, top: 8, right: width - 8, bottom: height - 40};
+  const box = {left: 74, top: 8, right: width - 8, bottom: height - 40};
   const x = second => box.left + (box.right - box.left) * second / view.seconds;
   const y = row => box.bottom - (box.bottom - box.top) * (row - first) / (end - first);
   const yOfMs = ms => y(view.rowOf(ms));

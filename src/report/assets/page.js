@@ -12,6 +12,8 @@
   const trimmed = value => String(Number(value.toPrecision(3)));
   const time = ms => ms < 1 ? trimmed(ms * 1000) + " µs" : ms < 1000 ? trimmed(ms) + " ms" : trimmed(ms / 1000) + " s";
   const points = values => values.map((y, second) => ({x: second + 0.5, y}));
+  // Each value holds for its second; the end of the last one is a point too.
+  const steps = values => [...values.map((y, second) => ({x: second, y})), {x: values.length, y: values.at(-1), end: true}];
   // One run may have taken longer to drain: what lies beyond the shorter one counts as nothing.
   const same = (a, b) => Array.from({length: seconds}, (_, i) => (a[i] ?? 0) === (b[i] ?? 0)).every(Boolean);
   const spans = runs[0].overload;
@@ -116,7 +118,7 @@
           legend: {align: "start", labels: {
             color: css("ink"), usePointStyle: true, boxWidth: 22, padding: 12,
             filter: item => !/: p(50|99)$/.test(item.text)}},
-          tooltip: {filter: item => item.parsed.y !== null, callbacks: {
+          tooltip: {filter: item => item.parsed.y !== null && !item.raw.end, callbacks: {
             title: items => items.length ? "second " + Math.floor(items[0].parsed.x) : "",
             label: item => `${item.dataset.label}: ${trimmed(item.parsed.y)}`, ...options.tooltip}},
         },
@@ -134,9 +136,9 @@
     });
     runs.forEach((run, i) => {
       if (i > 0 && same(run.intended, runs[0].intended)) return;
-      datasets.push(line(i === 0 ? "asked for (intended)" : `${run.label}: asked for (intended)`, points(run.intended),
+      datasets.push(line(i === 0 ? "asked for (intended)" : `${run.label}: asked for (intended)`, steps(run.intended),
           css("offered"), {borderWidth: 1.5, borderDash: i === 0 ? [] : [6, 3], fill: i === 0 ? "origin" : false,
-            backgroundColor: faint(css("offered"), 0.16), stepped: "middle"}));
+            backgroundColor: faint(css("offered"), 0.16), stepped: true}));
     });
     const allStarted = runs.every(run => same(run.started, run.intended));
     const limits = runs[0].capacity > 0
@@ -164,8 +166,8 @@
       const datasets = Object.keys(outcomes)
           .filter(name => runs.some(r => r.outcomes[name].some(count => count > 0)))
           .map((name, at) => ({
-            label: outcomes[name], data: points(run.outcomes[name]), backgroundColor: faint(css("outcome-" + name), 0.85),
-            borderWidth: 0, fill: at === 0 ? "origin" : "-1", pointRadius: 0, stepped: "middle", pointStyle: "rect"}));
+            label: outcomes[name], data: steps(run.outcomes[name]), backgroundColor: faint(css("outcome-" + name), 0.85),
+            borderWidth: 0, fill: at === 0 ? "origin" : "-1", pointRadius: 0, stepped: true, pointStyle: "rect"}));
       chart(canvasIn("chart-outcomes-" + i, `${run.label}: what became of the calls`,
                 `Calls of the step ${run.slo_step}, by the second in which they were wanted.`),
             datasets, {x: timeAxis(), y: axis("calls per second", {stacked: true, min: 0, suggestedMax: most})});

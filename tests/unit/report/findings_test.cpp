@@ -141,6 +141,9 @@ TEST(Comparability, EveryDifferenceInTheLoadIsNamed) {
   EXPECT_THAT(notes([](auto& r) { r.slo *= 2; }), ElementsAre(HasSubstr("different SLOs")));
   EXPECT_THAT(notes([](auto& r) { r.length *= 2; }), ElementsAre(HasSubstr("lengths")));
   EXPECT_THAT(notes([](auto& r) { r.generator.valid = false; }), ElementsAre(HasSubstr("'behind weir' is INVALID")));
+  EXPECT_THAT(notes([](auto& r) { r.overload.capacity_per_s = 0; }), ElementsAre(HasSubstr("only one of them")));
+  EXPECT_THAT(notes([](auto& r) { r.overload.capacity_per_s *= 1.3; }), ElementsAre(HasSubstr("different capacities")));
+  EXPECT_THAT(notes([](auto& r) { r.overload.capacity_per_s *= 1.1; }), IsEmpty()) << "no measurement gives the same twice";
   EXPECT_THAT(notes([](auto& r) { r.rate_factor *= 1 + 1e-15; }), IsEmpty()) << "the last digit may be lost in a file";
 }
 
@@ -150,6 +153,12 @@ TEST(Verdict, SaysWhatWasServedOfWhatIsPossible) {
   EXPECT_THAT(
       verdict_sentence(synthetic_protected()),
       ::testing::MatchesRegex("behind weir: 18\\..*/s served in time, 99 % of what the machine can do, steadily\\."));
+}
+
+TEST(Verdict, MoreThanTheCapacityIsNotAShareOfIt) {
+  load::run_result run = synthetic_protected();
+  run.overload.capacity_per_s = 10;
+  EXPECT_THAT(verdict_sentence(run), HasSubstr("/s served in time, more than the 10/s measured as its capacity"));
 }
 
 TEST(Verdict, AnInvalidRunSaysNothingElse) {
