@@ -38,7 +38,7 @@ TEST(counter_set, a_thread_keeps_its_slot) {
 // All alive at once: 32 slots have one owner each, everyone else shares the last one, and nothing is lost there either.
 TEST(counter_set, more_threads_than_slots_lose_nothing) {
   constexpr unsigned threads = 48;
-  constexpr std::uint64_t each = 20'000;
+  constexpr std::uint64_t each = 300'000;
   counter_set<1> counters;
   std::vector<unsigned> slots(threads);
   std::barrier all_have_asked{threads};
