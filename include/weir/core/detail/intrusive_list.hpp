@@ -12,7 +12,7 @@ class list_hook {
  public:
   list_hook() noexcept = default;
   list_hook(const list_hook&) noexcept {}
-  list_hook& operator=(const list_hook&) noexcept { return *this; }
+  list_hook& operator=(const list_hook&) noexcept { return *this; }  // NOLINT(bugprone-unhandled-self-assignment)
 
   [[nodiscard]] bool is_linked() const noexcept { return next_ != nullptr; }
 
