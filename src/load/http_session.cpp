@@ -149,7 +149,7 @@ class http_session::connection {
     open_ = false;
   }
 
-  beast::basic_stream<asio::ip::tcp, executor> stream_;
+  beast::basic_stream<asio::ip::tcp, loop_executor> stream_;
   asio::ip::tcp::endpoint target_;
   traffic& traffic_;
   beast::flat_buffer buffer_;

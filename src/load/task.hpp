@@ -11,11 +11,11 @@
 
 namespace weir::load {
 
-using executor = boost::asio::io_context::executor_type;
+using loop_executor = boost::asio::io_context::executor_type;
 template <class T>
-using task = boost::asio::awaitable<T, executor>;
-inline constexpr boost::asio::use_awaitable_t<executor> use_task{};
+using task = boost::asio::awaitable<T, loop_executor>;
+inline constexpr boost::asio::use_awaitable_t<loop_executor> use_task{};
 using timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock,
-                                                boost::asio::wait_traits<std::chrono::steady_clock>, executor>;
+                                                boost::asio::wait_traits<std::chrono::steady_clock>, loop_executor>;
 
 }  // namespace weir::load
