@@ -29,7 +29,8 @@ namespace weir::inline v0 {
 /// Any permit, stored inline; one cache line. Empty after a move; functions of an empty permit do nothing.
 class [[nodiscard]] any_permit {
  public:
-  /// Largest permit that fits, in bytes. The permits of weir's policies do, and those of static pipelines of one or two.
+  /// Largest permit that fits, in bytes. The permits of weir's policies do; those of static pipelines seldom: put their
+  /// layers into the dynamic one instead.
   static constexpr std::size_t capacity = 56;
 
   // The class itself is excluded first: asking whether it is a permit would ask for this constructor.
@@ -38,7 +39,7 @@ class [[nodiscard]] any_permit {
   explicit any_permit(Permit&& permit) noexcept : table_(&table_of<Permit>) {
     static_assert(sizeof(Permit) <= capacity && alignof(Permit) <= alignof(void*), "this permit is too large to be erased");
     static_assert(std::is_nothrow_move_constructible_v<Permit>);
-    ::new (static_cast<void*>(storage_)) Permit(std::move(permit));
+    ::new (static_cast<void*>(storage_)) Permit(std::forward<Permit>(permit));
   }
   any_permit(any_permit&& other) noexcept : table_(std::exchange(other.table_, nullptr)) {
     if (table_ != nullptr) table_->relocate(storage_, other.storage_);

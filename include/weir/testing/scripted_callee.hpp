@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -87,7 +88,7 @@ class scripted_callee {
   scripted_callee& operator=(const scripted_callee&) = delete;
 
   /// The next `times` (>= 1) answers that are not scripted yet.
-  scripted_callee& then(scripted_answer answer, std::uint64_t times = 1) {
+  scripted_callee& then(const scripted_answer& answer, std::uint64_t times = 1) {
     std::lock_guard lock{mutex_};
     for (; times > 0; --times) script_.push_back(answer);
     return *this;
@@ -143,8 +144,8 @@ class scripted_callee {
       script_.pop_front();
       return answer;
     }
-    for (auto it = periodic_.rbegin(); it != periodic_.rend(); ++it) {
-      if (number % it->first == 0) return it->second;
+    for (const auto& [n, answer] : periodic_) {
+      if (number % n == 0) return answer;
     }
     return usual_;
   }
@@ -156,7 +157,7 @@ class scripted_callee {
   manual_clock clock_;
   mutable std::mutex mutex_;
   std::deque<scripted_answer> script_;
-  std::map<std::uint64_t, scripted_answer> periodic_;
+  std::map<std::uint64_t, scripted_answer, std::greater<>> periodic_;  // largest n first
   scripted_answer usual_;
   std::uint64_t calls_ = 0, in_progress_ = 0, most_in_progress_ = 0;
 };

@@ -1,6 +1,8 @@
 // What a chain of policies does, static or dynamic: one suite for both.
 #include <weir/pipeline/dynamic_pipeline.hpp>
 #include <weir/pipeline/pipeline.hpp>
+#include <weir/policy/concurrency_limiter.hpp>
+#include <weir/queue/wait_queue.hpp>
 #include <weir/testing/scripted_callee.hpp>
 
 #include <support/recording_policy.hpp>
@@ -337,6 +339,26 @@ TYPED_TEST(PipelineTest, ExplainsItself) {
   EXPECT_EQ(chain.explain(), "1. policy 'a'\n2. policy 'b'\n3. policy 'c'\n");
 }
 
+struct throwing_observer {
+  template <class Event>
+  void on(const Event&) {
+    throw std::runtime_error{"observer"};
+  }
+};
+
+TYPED_TEST(PipelineTest, AThrowingObserverChangesNothing) {
+  basic_concurrency_limiter<manual_clock, throwing_observer> slots{{.name = "slots", .limit = 1}, {}, this->clock};
+  auto chain = TypeParam::make(this->a, slots);
+  auto held = chain.try_acquire();
+  ASSERT_TRUE(held);
+  const auto refused = chain.try_acquire();  // published, thrown, swallowed
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().policy(), "slots");
+  EXPECT_THAT(this->events, ElementsAre("a+", "a+", "a~"));
+  held->release(outcome::success);
+  EXPECT_EQ(slots.snapshot().slots_in_use, 0u);
+}
+
 // A pipeline of references is a handle: its permits do not need it.
 TEST(StaticPipeline, PermitsOfATemporaryPipelineLive) {
   journal events;
@@ -379,6 +401,9 @@ TEST(StaticPipeline, PermitsThatHoldNothingCostNothing) {
 
 template <class... Layers>
 concept can_wait = waiting_policy<pipeline<Layers&...>>;
+using queue_of_weir = wait_queue<concurrency_limiter>;
+static_assert(waiting_policy<queue_of_weir>);
+static_assert(can_wait<recording_policy, queue_of_weir>);
 static_assert(!can_wait<recording_policy>);
 static_assert(can_wait<recording_policy, waiting_recording_policy>);
 static_assert(!can_wait<waiting_recording_policy, waiting_recording_policy>);

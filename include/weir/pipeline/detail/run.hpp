@@ -119,7 +119,8 @@ class runs_calls {
     return run_under(static_cast<Pipeline&>(*this), c, classify, std::forward<F>(f), std::forward<Args>(args)...);
   }
 
- protected:
+ private:
+  friend Pipeline;
   runs_calls() = default;
 };
 
