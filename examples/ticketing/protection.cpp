@@ -18,7 +18,7 @@ constexpr weir::duration margin = 60ms;
 /// costs its owner the whole wait for nothing, where a refusal at the door costs it nothing.
 constexpr double fill = 0.8;
 
-weir::circuit_breaker_config store_breaker_config(std::uint64_t seed) {
+weir::circuit_breaker_config circuit_config(std::uint64_t seed) {
   return {.name = "database",
           .over_time = {.slicing = {.length = 10s}, .trip = {.minimum_calls = 20, .failure_rate = 0.5}},
           .consecutive_failures = 5,
@@ -98,7 +98,7 @@ protection::protection(const protection_options& options, executor_type executor
       store_slots_({.name = "database", .limit = 2}),
       store_queue_(store_slots_, {.name = "database", .capacity = 256, .max_wait = options.slo}),
       store_timer_(store_queue_, executor),
-      store_breaker_(store_breaker_config(options.seed)) {
+      store_circuit_(circuit_config(options.seed)) {
   hash_time_.record(static_cast<double>(options.hash_time.count()), hash_queue_.now());
 }
 
@@ -114,19 +114,6 @@ void protection::hashed_in(weir::duration took) {
     (void)hash_queue_.reconfigure({.capacity = budget.capacity, .max_wait = options_.slo});
   }
   budget_ = budget;
-}
-
-task<weir::result<protection::store_permit>> protection::admit_store() {
-  // The circuit inside of the queue: its probes are not spent on waiting, and an open circuit leaves no queue to wait in.
-  const weir::call from_now;  // until max_wait
-  auto slot = co_await wait_in(store_queue_, from_now);
-  if (!slot) co_return slot.error();
-  auto circuit = store_breaker_.try_acquire();
-  if (!circuit) {
-    slot->cancel();
-    co_return circuit.error();
-  }
-  co_return store_permit{std::move(*slot), std::move(*circuit)};
 }
 
 response protection::refusal(const weir::rejection& why) {
@@ -149,7 +136,7 @@ void protection::close() noexcept {
 boost::json::object protection::counters() const {
   return {{"hashTimeMs", hash_time_.mean() / 1e6},          {"hashQueue", to_json(hash_queue_.snapshot())},
           {"hashSlots", to_json(hash_slots_.snapshot())},   {"storeQueue", to_json(store_queue_.snapshot())},
-          {"storeSlots", to_json(store_slots_.snapshot())}, {"storeCircuit", to_json(store_breaker_.snapshot())}};
+          {"storeSlots", to_json(store_slots_.snapshot())}, {"storeCircuit", to_json(store_circuit_.snapshot())}};
 }
 
 }  // namespace ticketing

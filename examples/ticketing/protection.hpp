@@ -8,8 +8,10 @@
 /// - The database: a wait_queue over a small concurrency_limiter, and inside of it a circuit_breaker.
 
 #include "message.hpp"
+#include "store.hpp"
 
 #include <weir/asio/async_acquire.hpp>
+#include <weir/asio/co_run.hpp>
 #include <weir/asio/queue_timer.hpp>
 #include <weir/core/random.hpp>
 #include <weir/policy/circuit_breaker.hpp>
@@ -20,7 +22,18 @@
 #include <boost/json/object.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
+
+/// What an answer says about the database; nothing: it was not asked. "Sold out" is an answer of a database that works.
+template <>
+struct weir::outcome_traits<std::optional<ticketing::store_reply>> {
+  static outcome of(const std::optional<ticketing::store_reply>& reply) noexcept {
+    if (!reply) return outcome::ignored;
+    return reply->status == ticketing::store_status::unavailable ? outcome::failure : outcome::success;
+  }
+};
 
 namespace ticketing {
 
@@ -50,22 +63,7 @@ struct circuit_log {
 class protection {
  public:
   using hash_permit = weir::concurrency_limiter::permit;
-  using store_breaker = weir::basic_circuit_breaker<weir::default_clock, circuit_log>;
-
-  /// The right to one step on the database: a slot, and the circuit's consent.
-  struct store_permit {
-    weir::concurrency_limiter::permit slot;
-    store_breaker::permit circuit;
-
-    void release(weir::outcome o) noexcept {
-      circuit.release(o);
-      slot.release(o);
-    }
-    void cancel() noexcept {
-      circuit.cancel();
-      slot.cancel();
-    }
-  };
+  using circuit = weir::basic_circuit_breaker<weir::default_clock, circuit_log>;
 
   protection(const protection_options&, executor_type);
 
@@ -73,7 +71,13 @@ class protection {
   task<weir::result<hash_permit>> admit_hash(weir::time_point arrival);
   /// A hash took so long: the budget follows.
   void hashed_in(weir::duration);
-  task<weir::result<store_permit>> admit_store();
+  /// Awaits `ask()`, a coroutine that asks the database, with one of its slots and the circuit's consent.
+  template <class Ask>
+  auto with_store(Ask ask) {
+    // The circuit inside of the queue: its probes are not spent on waiting, and an open circuit leaves nobody waiting.
+    auto by_circuit = [this, ask = std::move(ask)]() mutable { return weir::co_run(store_circuit_, std::move(ask)); };
+    return weir::co_run(store_queue_, std::move(by_circuit));
+  }
 
   /// What a client is told: the status and label of the reason, and when to come back.
   [[nodiscard]] response refusal(const weir::rejection&);
@@ -95,7 +99,7 @@ class protection {
   weir::concurrency_limiter store_slots_;
   queue store_queue_;
   queue_timer store_timer_;
-  store_breaker store_breaker_;
+  circuit store_circuit_;
 };
 
 }  // namespace ticketing

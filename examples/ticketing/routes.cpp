@@ -138,20 +138,19 @@ task<std::variant<std::string, response>> routes::hash(const request& r, std::st
 }
 
 task<std::variant<store_reply, response>> routes::in_store(const request& r, std::function<store_reply(store&)> step) {
-  std::optional<protection::store_permit> permit;
-  if (guard_ != nullptr) {
-    auto admitted = co_await guard_->admit_store();
-    if (!admitted) co_return r.gone() ? client_left() : guard_->refusal(admitted.error());
-    permit = std::move(*admitted);
+  auto ask = [this, step = std::move(step)] {
+    auto on_worker = [this, step] { return step(store_); };
+    return store_worker_.run(std::move(on_worker));
+  };
+  std::optional<store_reply> reply;
+  if (guard_ == nullptr) {
+    reply = co_await ask();
+  } else {
+    auto answered = co_await guard_->with_store(std::move(ask));
+    if (!answered) co_return r.gone() ? client_left() : guard_->refusal(answered.error());
+    reply = std::move(*answered);
   }
-  auto on_worker = [this, step = std::move(step)] { return step(store_); };
-  const auto reply = co_await store_worker_.run(std::move(on_worker));
-  if (!reply) {
-    if (permit) permit->cancel();
-    co_return r.gone() ? client_left() : shutting_down();
-  }
-  // "Sold out" is an answer of a database that works.
-  if (permit) permit->release(reply->status == store_status::unavailable ? weir::outcome::failure : weir::outcome::success);
+  if (!reply) co_return r.gone() ? client_left() : shutting_down();
   switch (reply->status) {
     case store_status::ok: co_return *reply;
     case store_status::no_such_user: co_return problem(404, "field \"userId\": no such user");
