@@ -109,13 +109,15 @@ TEST(rate_limiter_race, reconfiguring_neither_makes_nor_loses_tokens) {
   EXPECT_EQ(s.rate_limited, refused);
 }
 
-// Rates that differ a thousandfold take turns. Had one decision been made with parts of two configurations, it would show:
-// no thread may be told to wait longer than the slower one takes, or admit more than the burst at an instant.
+// Rates that differ a thousandfold take turns; three, so that neither of the two places for them always holds the same.
+// Had one decision been made with parts of two configurations, it would show: the bucket is empty, and each configuration
+// has one answer to that.
 TEST(rate_limiter_race, no_decision_mixes_two_configurations) {
   constexpr std::uint64_t enough = 20'000;
-  const weir::rate_limiter_config slow{.limit = {1, 1s}, .burst = 3}, fast{.limit = {1, 1ms}, .burst = 3000};
+  const weir::rate_limiter_config configs[] = {
+      {.limit = {1, 1s}, .burst = 3}, {.limit = {1, 1ms}, .burst = 3000}, {.limit = {1, 1us}, .burst = 77}};
   weir::manual_clock clock;
-  limiter_type limiter{slow, {}, clock};
+  limiter_type limiter{configs[0], {}, clock};
   limiter.drain();
   std::atomic<int> wrong = 0;
   std::atomic<std::uint64_t> admitted = 0, asked = 0;
@@ -130,7 +132,7 @@ TEST(rate_limiter_race, no_decision_mixes_two_configurations) {
           const auto permit = limiter.try_acquire();
           if (permit) {
             ++admitted;
-          } else if (const duration wait = permit.error().retry_after(); wait != 1s && wait != 1ms) {
+          } else if (const duration wait = permit.error().retry_after(); wait != 1s && wait != 1ms && wait != 1us) {
             ++wrong;
           }
           const auto never = limiter.try_acquire({.cost = 3001});
@@ -141,7 +143,7 @@ TEST(rate_limiter_race, no_decision_mixes_two_configurations) {
     }
     all_run.arrive_and_wait();
     for (std::uint64_t i = 0; i < enough || asked < 10 * enough; ++i) {
-      ASSERT_FALSE(limiter.reconfigure(i % 2 == 0 ? fast : slow));
+      ASSERT_FALSE(limiter.reconfigure(configs[(i + 1) % 3]));
     }
     done = true;
   }

@@ -109,9 +109,10 @@ class basic_rate_limiter {
   [[nodiscard]] time_point next_available(std::uint32_t cost, time_point now) const noexcept {
     now = resolved(now);
     for (;;) {
+      const std::uint64_t change = changes_.load(detail::acquire);
       const std::uint64_t seen = word_.load(detail::acquire);
       const auto [line, epoch] = lines_[slot_of(seen)].read();
-      if (!still(seen)) continue;
+      if (!still(change)) continue;
       if (cost > line.burst >> line.fraction) return never;
       const std::uint64_t done = line.refilled(line.since_origin(now));
       const std::uint64_t due = due_at(line, level_of(seen), done, cost);
@@ -139,11 +140,12 @@ class basic_rate_limiter {
   void drain(time_point now = read_clock) noexcept {
     now = resolved(now);
     for (;;) {
+      const std::uint64_t change = changes_.load(detail::acquire);
       std::uint64_t seen = word_.load(detail::acquire);
       const auto [line, epoch] = lines_[slot_of(seen)].read();
       const std::uint64_t since = line.since_origin(now);
       if (line.beyond(since)) {
-        if (still(seen)) move_origin(now);
+        if (still(change)) move_origin(now);
         continue;
       }
       const std::uint64_t empty = std::max(level_of(seen), line.refilled(since) + line.burst);
@@ -198,9 +200,9 @@ class basic_rate_limiter {
   using refill_line = detail::refill_line;
 
   // {generation : 8 | waiting : 1 | level : 55}. The line that the level counts on lies in the slot of the generation's
-  // parity. A compare-and-swap that succeeds, or a generation that is found unchanged, proves that the line that was read
-  // was the one in force: its slot is written again only after the generation has moved on. (Unless 256 generations pass
-  // between the two, each of them a `reconfigure`, and the level is the same to the unit.)
+  // parity. An admission is proved right by its compare-and-swap: a slot is written again only after the generation has
+  // moved on. (Unless 256 generations pass in between, each of them a `reconfigure`, and the level is the same to the
+  // unit.) A refusal, which writes nothing, is proved right by `changes_`, which counts the writing of slots.
   static constexpr unsigned generation_shift = 56;
   static constexpr std::uint64_t waiting_bit = std::uint64_t{1} << refill_line::level_bits;
   static constexpr std::uint64_t level_mask = waiting_bit - 1;
@@ -223,19 +225,18 @@ class basic_rate_limiter {
     if (config.burst == 0) config.burst = config.limit.permits;
   }
   time_point resolved(time_point t) const noexcept { return t == read_clock ? clock_.now() : t; }
-  bool still(std::uint64_t seen) const noexcept {
-    return word_.load(detail::relaxed) >> generation_shift == seen >> generation_shift;
-  }
+  bool still(std::uint64_t change) const noexcept { return changes_.load(detail::relaxed) == change; }
 
   /// `barrier`: the bits of the word that refuse whatever the level says.
   result<permit> take(const call& c, std::uint64_t barrier) noexcept {
     const time_point now = resolved(c.now);
     for (;;) {
+      const std::uint64_t change = changes_.load(detail::acquire);
       std::uint64_t seen = word_.load(detail::acquire);
       const auto [line, epoch] = lines_[slot_of(seen)].read();
       const std::uint64_t since = line.since_origin(now);
       if (line.beyond(since)) [[unlikely]] {
-        if (still(seen)) move_origin(now);
+        if (still(change)) move_origin(now);
         continue;
       }
       if (c.cost == 0) [[unlikely]] {
@@ -251,7 +252,7 @@ class basic_rate_limiter {
         counters_.add(admitted);
         return permit{this, c.cost, epoch};
       }
-      if (!still(seen)) continue;
+      if (!still(change)) continue;
       if (!fits) return refuse(errc::never_admissible, never_admissible, c.cost, duration::zero(), barrier != 0);
       // There are tokens, but others wait for them.
       if (due <= done) due = done + (std::uint64_t{c.cost} << line.fraction);
@@ -270,10 +271,11 @@ class basic_rate_limiter {
   void refund(std::uint32_t cost, std::uint32_t permit_epoch) noexcept {
     counters_.add(cancelled);
     for (;;) {
+      const std::uint64_t change = changes_.load(detail::acquire);
       std::uint64_t seen = word_.load(detail::acquire);
       const auto [line, epoch] = lines_[slot_of(seen)].read();
       if (epoch != permit_epoch) {
-        if (still(seen)) return;
+        if (still(change)) return;
         continue;
       }
       const std::uint64_t level = level_of(seen) - std::min(level_of(seen), std::uint64_t{cost} << line.fraction);
@@ -322,6 +324,7 @@ class basic_rate_limiter {
   std::uint64_t put_into_force(const refill_line& next, std::uint32_t epoch, Level level_on_next) noexcept
       WEIR_REQUIRES(mutex_) {
     std::uint64_t seen = word_.load(detail::acquire);
+    changes_.store(changes_.load(detail::relaxed) + 1, detail::release);
     lines_[slot_of(seen) ^ 1].write(next, epoch);
     std::uint64_t replacement = 0;
     do {
@@ -362,6 +365,7 @@ class basic_rate_limiter {
   std::uint32_t epoch_ WEIR_GUARDED_BY(mutex_) = 0;
   weir::name name_;
   detail::atomic<capacity_listener*> listener_{nullptr};
+  detail::atomic<std::uint64_t> changes_{0};
   std::array<detail::line_slot, 2> lines_;
   alignas(detail::cache_line) detail::atomic<std::uint64_t> word_{0};
   counter_set<counter_count> counters_;
