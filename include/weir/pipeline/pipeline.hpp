@@ -119,7 +119,14 @@ class pipeline : public detail::runs_calls<pipeline<Policies...>> {
 
   [[nodiscard]] const clock_policy& clock() const noexcept { return std::get<clock_layer>(policies_); }
 
-  // `held` are the permits of the layers before I. Each layer undoes its own, after those inside of it have.
+  template <class Permit>
+  struct refund_unless_moved {
+    Permit& held;
+    ~refund_unless_moved() { held.cancel(); }
+  };
+
+  // `held` are the permits of the layers before I. If a layer further in refuses, each layer takes back its own, after
+  // those inside of it have; if all admit, what it holds has moved on into the permit, which is built once and in place.
   template <std::size_t I, class Ask, class... Held>
   result<permit> acquire_from(const Ask& ask, Held&... held) {
     if constexpr (I == size) {
@@ -127,9 +134,8 @@ class pipeline : public detail::runs_calls<pipeline<Policies...>> {
     } else {
       auto own = ask(std::get<I>(policies_));
       if (!own) return result<permit>{boost::system::in_place_error, own.error()};
-      auto all = acquire_from<I + 1>(ask, held..., *own);
-      if (!all) own->cancel();
-      return all;
+      const refund_unless_moved<std::remove_reference_t<decltype(*own)>> undo{*own};
+      return acquire_from<I + 1>(ask, held..., *own);
     }
   }
 
