@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <set>
 #include <string>
+#include <thread>
 
 #include <sys/resource.h>
 
@@ -159,6 +160,23 @@ TEST(Driver, CountsLatencyFromTheIntendedStart) {
   EXPECT_EQ(open.journeys.completed, 150u);
   EXPECT_GE(open.steps[0].all.quantile(0.99), 900ms);
   EXPECT_GE(open.steps[0].all.quantile(0.85), 400ms) << "a third of the users met the stall, half of them for 500 ms";
+}
+
+TEST(Driver, ItsOwnStallIsInTheLatencyAndInTheVerdict) {
+  scripted_server server{[](const server_request&) { return answer(200); }};
+  drive_options options;
+  // Blocks the event loop for half a second: what a generator without processor time goes through.
+  options.on_second = [](const progress& p) {
+    if (p.elapsed < 1500ms) std::this_thread::sleep_for(500ms);
+  };
+  const run_result r = run(server.url(), "executor='constant-arrival-rate'\nrate=50\nduration='2s'\narrivals='uniform'",
+                           one_get, "", options);
+  EXPECT_EQ(r.journeys.intended, 100u) << "none is left out";
+  EXPECT_GE(r.steps[0].all.max(), 400ms) << "from the intended start, not from the sending";
+  EXPECT_GE(r.generator.lateness.max(), 400ms);
+  EXPECT_GE(r.generator.loop_lag.max(), 400ms);
+  EXPECT_GE(r.generator.loop_lag.count(), 150u) << "a stall is many late probes, not one";
+  EXPECT_FALSE(r.generator.valid);
 }
 
 TEST(Driver, AClosedLoopHidesTheStall) {
