@@ -1,7 +1,5 @@
 #include "self_check.hpp"
 
-#include "../scenario/duration_text.hpp"
-
 #include <cstdio>
 #include <fstream>
 #include <system_error>
@@ -19,7 +17,11 @@ std::string percent(double share) {
   return text;
 }
 
-std::string rounded(duration d) { return scenario::to_text(std::chrono::duration_cast<std::chrono::microseconds>(d)); }
+std::string milliseconds(duration d) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g ms", std::chrono::duration<double, std::milli>{d}.count());
+  return text;
+}
 
 }  // namespace
 
@@ -28,10 +30,11 @@ void judge_validity(run_result& run, const validity_limits& limits) {
   const auto invalid = [&](std::string why) { v.reasons.push_back(std::move(why)); };
 
   if (const duration late = v.lateness.quantile(0.99); late > limits.lateness_p99) {
-    invalid("Journeys started late: p99 " + rounded(late) + ", limit " + rounded(limits.lateness_p99) + ".");
+    invalid("Journeys started late: p99 " + milliseconds(late) + ", limit " + milliseconds(limits.lateness_p99) + ".");
   }
   if (const duration lag = v.loop_lag.quantile(0.99); lag > limits.loop_lag_p99) {
-    invalid("The driver's event loop lagged: p99 " + rounded(lag) + ", limit " + rounded(limits.loop_lag_p99) + ".");
+    invalid("The driver's event loop lagged: p99 " + milliseconds(lag) + ", limit " + milliseconds(limits.loop_lag_p99) +
+            ".");
   }
   const auto share = [](std::uint64_t part, std::uint64_t whole) {
     return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
