@@ -97,8 +97,9 @@ struct window_view {
   std::optional<double> slow_rate{};
 };
 
-/// One consistent look at a breaker. The ledger balances: arrivals = admitted + rejected + cancelled, and admitted =
-/// success + failure + overload + ignored + in_flight; exact when nobody is calling, and in_flight is never negative.
+/// One look at a breaker: state, windows and probes are those of one instant. The ledger balances: arrivals = admitted +
+/// rejected + cancelled, and admitted = success + failure + overload + ignored + in_flight. It is exact when nobody is
+/// calling; otherwise in_flight may include calls that were admitted while it was read, and is never negative.
 struct circuit_breaker_snapshot {
   breaker_state state = breaker_state::closed;
   bool probes_due = false;        ///< open, and its time is over: the next call is a probe

@@ -213,6 +213,7 @@ TEST_F(CircuitBreakerOperator, ReconfiguringKeepsTheOpenTimeAndTheProbes) {
   std::vector<permit> more;
   for (int i = 0; i < 99; ++i) more.push_back(ask().value());
   EXPECT_FALSE(ask());
+  EXPECT_EQ(look().probes_in_flight, 100u) << "each has its lease";
   probe.release(outcome::success);
   EXPECT_EQ(state(), breaker_state::closed);
 }
