@@ -7,6 +7,7 @@
 #include <weir/core/name.hpp>
 #include <weir/queue/wait_node.hpp>
 
+#include <algorithm>
 #include <cassert>
 #include <condition_variable>
 #include <mutex>
@@ -36,6 +37,24 @@ struct sleeping_thread {
     std::lock_guard lock{mutex};
     wake_at = t;
     woken.notify_one();
+  }
+
+  /// Returns when `finish` was called. `see_time(now)` is called when it is `deadline` or `wake_at`; once it has seen the
+  /// deadline, `finish` was called or is about to be by another thread.
+  template <class Clock, class SeeTime>
+  void sleep(Clock& clock, time_point deadline, SeeTime&& see_time) {
+    std::unique_lock lock{mutex};
+    while (!done) {
+      const time_point wake = std::min(deadline, wake_at);
+      clock.wait_until(woken, lock, wake);
+      const time_point now = clock.now();
+      if (done || now < wake) continue;
+      wake_at = never;
+      lock.unlock();
+      see_time(now);
+      lock.lock();
+      if (now >= deadline) deadline = never;
+    }
   }
 };
 

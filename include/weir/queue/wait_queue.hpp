@@ -22,6 +22,7 @@
 #include <weir/core/default_clock.hpp>
 #include <weir/core/detail/mutex.hpp>
 #include <weir/core/observer.hpp>
+#include <weir/queue/detail/alarm_setting.hpp>
 #include <weir/queue/wait_operation.hpp>
 #include <weir/queue/wait_queue_config.hpp>
 #include <weir/queue/wait_queue_core.hpp>
@@ -101,7 +102,7 @@ class basic_wait_queue final : public capacity_listener {
     if (auto answer = start(waiter, c)) return std::move(*answer);
     const auto give_up = [&] { cancel(waiter); };
     std::stop_callback on_stop{std::move(stop), give_up};
-    sleep(waiter);
+    waiter.thread.sleep(clock_, waiter.deadline, [&](time_point now) { see_time(now, &waiter.thread); });
     return waiter.take();
   }
   [[nodiscard]] result<permit> acquire_until(time_point deadline, std::stop_token stop = {}) noexcept
@@ -201,9 +202,8 @@ class basic_wait_queue final : public capacity_listener {
     bool arm = false;
     for (bool done = false; !done; std::this_thread::yield()) {
       detail::scoped_lock lock{mutex_};
-      if (arming_) continue;  // another thread is inside of the old alarm
-      alarm_ = alarm;
-      armed_ = never;
+      if (alarm_.in_use()) continue;
+      alarm_.attach(alarm);
       arm = serve(now, out);
       done = true;
     }
@@ -347,7 +347,7 @@ class basic_wait_queue final : public capacity_listener {
     return refusal(*why, std::max(duration::zero(), wait - patience), wait);
   }
 
-  /// Hands out what there is, and whatever else follows from a change. true: this thread has to call `arm_alarm`.
+  /// Hands out what there is, and whatever else follows from a change. true: this thread has to `set_alarm`.
   [[nodiscard]] bool serve(time_point now, ready_list& out) noexcept WEIR_REQUIRES(mutex_) {
     hand_out(now, out);
     return settle(now);
@@ -370,18 +370,11 @@ class basic_wait_queue final : public capacity_listener {
   [[nodiscard]] bool settle(time_point now) noexcept WEIR_REQUIRES(mutex_) {
     if (core_.empty() && waiting_) policy_.set_waiting(waiting_ = false);
     const time_point brings = time_brings(now);
-    if (!alarm_) {
-      // The first in line drives. Whoever becomes first is told; who is told a later time than it turns out wakes early.
-      detail::sleeping_thread* thread = brings == never ? nullptr : static_cast<operation*>(core_.first())->thread_;
-      if (thread != nullptr && brings < thread->planned) thread->plan(brings);
-      return false;
-    }
-    const time_point next = std::min(core_.next_event(), brings);
-    // An alarm that rings early is harmless, so it is not put off; except to let an event loop run out when all is done.
-    if (next >= armed_ && (next != never || armed_ == never)) return false;
-    armed_ = next;
-    ++plan_;
-    return !std::exchange(arming_, true);
+    if (alarm_.attached()) return alarm_.plan(std::min(core_.next_event(), brings));
+    // The first in line drives. Whoever becomes first is told; who is told a later time than it turns out wakes early.
+    detail::sleeping_thread* thread = brings == never ? nullptr : static_cast<operation*>(core_.first())->thread_;
+    if (thread != nullptr && brings < thread->planned) thread->plan(brings);
+    return false;
   }
 
   /// When the passing of time can serve the first in line.
@@ -399,12 +392,12 @@ class basic_wait_queue final : public capacity_listener {
     // More than can be had at once (or no tokens at all): so much for the first in line, and from then on at its pace.
     const wait_node* first = core_.first();
     if (first == nullptr) return never;
-    const time_point start = policy_.next_available(first->cost, now);
+    const time_point begins = policy_.next_available(first->cost, now);
     const time_point one_more = policy_.next_available(first->cost + 1, now);
-    if (start == never || one_more == never || one_more <= start) return never;
-    const auto pace = static_cast<double>(elapsed(start, one_more).count());
+    if (begins == never || one_more == never || one_more <= begins) return never;
+    const auto pace = static_cast<double>(elapsed(begins, one_more).count());
     const double rest = pace * static_cast<double>(cost - first->cost);
-    return rest < 9e18 ? later(start, duration{static_cast<duration::rep>(rest)}) : never;
+    return rest < 9e18 ? later(begins, duration{static_cast<duration::rep>(rest)}) : never;
   }
 
   void see_time(time_point now, detail::sleeping_thread* thread) noexcept {
@@ -415,7 +408,7 @@ class basic_wait_queue final : public capacity_listener {
       if (thread != nullptr) {
         thread->planned = never;
       } else {
-        armed_ = never;
+        alarm_.rang();
       }
       core_.expire(now, out);
       arm = serve(now, out);
@@ -423,27 +416,9 @@ class basic_wait_queue final : public capacity_listener {
     finish(out, arm);
   }
 
-  void sleep(blocked& waiter) noexcept {
-    detail::sleeping_thread& thread = waiter.thread;
-    time_point deadline = waiter.deadline;
-    std::unique_lock lock{thread.mutex};
-    while (!thread.done) {
-      const time_point wake = std::min(deadline, thread.wake_at);
-      clock_.wait_until(thread.woken, lock, wake);
-      const time_point now = clock_.now();
-      if (thread.done || now < wake) continue;
-      thread.wake_at = never;
-      lock.unlock();
-      see_time(now, &thread);
-      lock.lock();
-      // It has ended now, if not in time, then by another thread that is about to say so.
-      if (now >= deadline) deadline = never;
-    }
-  }
-
   /// After unlocking: all that may run code of others.
   void finish(ready_list& out, bool arm) noexcept {
-    if (arm) arm_alarm();
+    if (arm) set_alarm();
     if constexpr (observes<Observer, wait_ended>) {
       for (const wait_node* node = out.front(); node != nullptr; node = out.after(*node)) {
         publisher_.publish([&](std::uint64_t sequence) { return wait_ended{name_, sequence, node->ended, node->waited}; });
@@ -452,22 +427,15 @@ class basic_wait_queue final : public capacity_listener {
     complete_all(out);
   }
 
-  /// One thread at a time arms, and goes on until the alarm is set to the latest plan: two could set it out of order.
-  void arm_alarm() noexcept {
-    for (std::uint64_t armed_plan = 0;;) {
-      alarm_ref alarm;
-      time_point next;
+  void set_alarm() noexcept {
+    for (std::uint64_t done = 0;;) {
+      std::optional<detail::alarm_setting::step> step;
       {
         detail::scoped_lock lock{mutex_};
-        if (plan_ == armed_plan) {
-          arming_ = false;
-          return;
-        }
-        armed_plan = plan_;
-        alarm = alarm_;
-        next = armed_;
+        step = alarm_.next(done);
       }
-      next == never ? alarm.disarm() : alarm.arm(next);
+      if (!step) return;
+      step->set();
     }
   }
 
@@ -486,10 +454,7 @@ class basic_wait_queue final : public capacity_listener {
   mutable wait_queue_core core_ WEIR_GUARDED_BY(mutex_);
   duration max_wait_ WEIR_GUARDED_BY(mutex_);
   bool waiting_ WEIR_GUARDED_BY(mutex_) = false;  // the policy's bit
-  alarm_ref alarm_ WEIR_GUARDED_BY(mutex_);
-  time_point armed_ WEIR_GUARDED_BY(mutex_) = never;  // what the alarm is set to, or will be by who is arming
-  std::uint64_t plan_ WEIR_GUARDED_BY(mutex_) = 0;    // counts the changes of armed_ that the alarm must learn of
-  bool arming_ WEIR_GUARDED_BY(mutex_) = false;
+  detail::alarm_setting alarm_ WEIR_GUARDED_BY(mutex_);
 };
 
 template <class Policy>

@@ -1,6 +1,8 @@
 // Decisions of the waiting queue, on plain instants: order, bound, deadlines, prediction at the door.
 #include <weir/queue/wait_queue_core.hpp>
 
+#include <weir/core/random.hpp>
+
 #include <gtest/gtest.h>
 
 #include <deque>
@@ -21,7 +23,7 @@ struct waiter : wait_node {
   std::vector<wait_outcome> outcomes;
 };
 
-class WaitQueueCore : public ::testing::Test {
+class wait_queue_core_test : public ::testing::Test {
  protected:
   time_point at(duration d) const { return start + d; }
   // g++ cannot deduce through optional's comparison with an enumerator of a class with operator==.
@@ -33,7 +35,7 @@ class WaitQueueCore : public ::testing::Test {
   ready_list out;
 };
 
-TEST_F(WaitQueueCore, GrantsInOrderOfArrival) {
+TEST_F(wait_queue_core_test, grants_in_order_of_arrival) {
   wait_queue_core core{8};
   std::deque<waiter> waiters(5);
   for (auto& w : waiters) ASSERT_FALSE(core.enqueue(w, at(0s)));
@@ -49,7 +51,7 @@ TEST_F(WaitQueueCore, GrantsInOrderOfArrival) {
   EXPECT_EQ(core.waits(wait_outcome::granted).snapshot().max(), 1s);
 }
 
-TEST_F(WaitQueueCore, IsBounded) {
+TEST_F(wait_queue_core_test, is_bounded) {
   wait_queue_core core{2};
   waiter a, b, c;
   EXPECT_FALSE(core.enqueue(a, at(0s)));
@@ -65,7 +67,7 @@ TEST_F(WaitQueueCore, IsBounded) {
   EXPECT_EQ(refused(none.enqueue(a, at(0s))), errc::queue_full);
 }
 
-TEST_F(WaitQueueCore, NobodyIsGrantedAtOrAfterItsDeadline) {
+TEST_F(wait_queue_core_test, nobody_is_granted_at_or_after_its_deadline) {
   wait_queue_core core{8};
   waiter early{at(1s)}, late{at(2s)};
   ASSERT_FALSE(core.enqueue(early, at(0s)));
@@ -81,7 +83,7 @@ TEST_F(WaitQueueCore, NobodyIsGrantedAtOrAfterItsDeadline) {
   EXPECT_EQ(refused(core.enqueue(gone, at(1s))), errc::expired);
 }
 
-TEST_F(WaitQueueCore, ExpiresByDeadlineNotByOrder) {
+TEST_F(wait_queue_core_test, expires_by_deadline_not_by_order) {
   wait_queue_core core{64};
   std::deque<waiter> waiters;
   for (int i = 0; i < 40; ++i) {
@@ -98,7 +100,36 @@ TEST_F(WaitQueueCore, ExpiresByDeadlineNotByOrder) {
   complete();
 }
 
-TEST_F(WaitQueueCore, CancellingDecidesOnce) {
+TEST_F(wait_queue_core_test, knows_the_next_deadline_whoever_leaves) {
+  random_stream random{7, "heap"};
+  for (int round = 0; round < 50; ++round) {
+    wait_queue_core core{64};
+    std::deque<waiter> waiters;
+    std::vector<waiter*> in;
+    const auto leave = [&] {
+      const auto which = in.begin() + static_cast<std::ptrdiff_t>(random.below(in.size()));
+      EXPECT_TRUE(core.unlink(**which, at(0s)));
+      in.erase(which);
+    };
+    const auto expect_next = [&] {
+      time_point next = never;
+      for (const waiter* w : in) next = std::min(next, w->deadline);
+      ASSERT_EQ(core.next_event(), next);
+    };
+    for (int i = 0; i < 200; ++i) {
+      if (in.size() < 64 && random.below(5) < 3) {
+        in.push_back(&waiters.emplace_back(at(std::chrono::milliseconds{1 + random.below(1000)})));
+        ASSERT_FALSE(core.enqueue(*in.back(), at(0s)));
+      } else if (!in.empty()) {
+        leave();
+      }
+      expect_next();
+    }
+    while (!in.empty()) leave(), expect_next();
+  }
+}
+
+TEST_F(wait_queue_core_test, cancelling_decides_once) {
   wait_queue_core core{8};
   waiter a, b, c{at(5s)};
   for (auto* w : {&a, &b, &c}) ASSERT_FALSE(core.enqueue(*w, at(0s)));
@@ -116,7 +147,7 @@ TEST_F(WaitQueueCore, CancellingDecidesOnce) {
   EXPECT_TRUE(core.empty());
 }
 
-TEST_F(WaitQueueCore, CloseEndsAllAndKeepsTheDoorShut) {
+TEST_F(wait_queue_core_test, close_ends_all_and_keeps_the_door_shut) {
   wait_queue_core core{8};
   waiter a, b{at(5s)}, c;
   ASSERT_FALSE(core.enqueue(a, at(0s)));
@@ -129,7 +160,7 @@ TEST_F(WaitQueueCore, CloseEndsAllAndKeepsTheDoorShut) {
   EXPECT_EQ(core.totals().closed, 1u);
 }
 
-TEST_F(WaitQueueCore, AnOlderNowIsTheLatestOneSeen) {
+TEST_F(wait_queue_core_test, an_older_now_is_the_latest_one_seen) {
   wait_queue_core core{8};
   waiter a{at(10s)}, b{at(4s)};
   ASSERT_FALSE(core.enqueue(a, at(5s)));
@@ -140,7 +171,7 @@ TEST_F(WaitQueueCore, AnOlderNowIsTheLatestOneSeen) {
   EXPECT_EQ(core.waiter_seconds(at(0s)), 0);
 }
 
-TEST_F(WaitQueueCore, IntegratesTheLengthOverTime) {
+TEST_F(wait_queue_core_test, integrates_the_length_over_time) {
   wait_queue_core core{8};
   waiter a, b;
   ASSERT_FALSE(core.enqueue(a, at(0s)));
@@ -154,7 +185,7 @@ TEST_F(WaitQueueCore, IntegratesTheLengthOverTime) {
   EXPECT_EQ(core.oldest_wait(at(10s)), 0s);
 }
 
-TEST_F(WaitQueueCore, ReconfigureKeepsWhoWaits) {
+TEST_F(wait_queue_core_test, reconfigure_keeps_who_waits) {
   wait_queue_core core{2};
   std::deque<waiter> waiters;
   for (int i = 0; i < 2; ++i) ASSERT_FALSE(core.enqueue(waiters.emplace_back(at(9s)), at(0s)));
@@ -174,8 +205,8 @@ TEST_F(WaitQueueCore, ReconfigureKeepsWhoWaits) {
   EXPECT_TRUE(core.empty());
 }
 
-// Prediction: 10 hand-offs per second, always `length` in line.
-class Prediction : public WaitQueueCore {
+// wait_prediction_test: 10 hand-offs per second, always `length` in line.
+class wait_prediction_test : public wait_queue_core_test {
  protected:
   void move_for(duration how_long, duration spacing = 100ms) {
     for (const time_point end = now + how_long; now + spacing <= end;) {
@@ -200,7 +231,7 @@ class Prediction : public WaitQueueCore {
   time_point now = start;
 };
 
-TEST_F(Prediction, SaysNothingWithoutEvidence) {
+TEST_F(wait_prediction_test, says_nothing_without_evidence) {
   move_for(1900ms);
   EXPECT_FALSE(core.predicted_wait(1, now)) << "19 hand-offs";
   EXPECT_FALSE(ask(1ms));
@@ -208,7 +239,7 @@ TEST_F(Prediction, SaysNothingWithoutEvidence) {
   EXPECT_TRUE(core.predicted_wait(1, now));
 }
 
-TEST_F(Prediction, RefusesWhoWouldMissItsDeadlineAndNobodyElse) {
+TEST_F(wait_prediction_test, refuses_who_would_miss_its_deadline_and_nobody_else) {
   move_for(10s);
   ASSERT_EQ(core.size(), 9u);
   EXPECT_TRUE(near(predicted(), 1s)) << predicted().count();
@@ -218,14 +249,14 @@ TEST_F(Prediction, RefusesWhoWouldMissItsDeadlineAndNobodyElse) {
   EXPECT_EQ(core.totals().would_miss_deadline, 1u);
 }
 
-TEST_F(Prediction, CountsCostNotCalls) {
+TEST_F(wait_prediction_test, counts_cost_not_calls) {
   move_for(10s);
   EXPECT_EQ(refused(ask(1s, 30)), errc::would_miss_deadline);
   EXPECT_FALSE(ask(10s, 30));
   EXPECT_TRUE(near(predicted(), 4s)) << "9 + 30 + 1 at 10 per second";
 }
 
-TEST_F(Prediction, LetsOneIn64Through) {
+TEST_F(wait_prediction_test, lets_one_in64_through) {
   move_for(10s);
   int in = 0;
   for (int i = 0; i < 64 * 3; ++i) in += ask(10ms) ? 0 : 1;
@@ -233,14 +264,14 @@ TEST_F(Prediction, LetsOneIn64Through) {
   EXPECT_EQ(core.totals().probes, 3u);
 }
 
-TEST_F(Prediction, CanBeSwitchedOff) {
+TEST_F(wait_prediction_test, can_be_switched_off) {
   move_for(10s);
   std::vector<wait_node*> none;
   core.reconfigure(1000, {.on = false}, none);
   EXPECT_FALSE(ask(1ns));
 }
 
-TEST_F(Prediction, AQuietHourIsNotASlowCallee) {
+TEST_F(wait_prediction_test, a_quiet_hour_is_not_a_slow_callee) {
   move_for(10s);
   while (!core.empty()) core.grant(now, out);
   complete();
@@ -255,7 +286,7 @@ TEST_F(Prediction, AQuietHourIsNotASlowCallee) {
   for (int i = 0; i < 100; ++i) EXPECT_FALSE(ask(1ms)) << "the evidence has aged";
 }
 
-TEST_F(Prediction, FollowsACalleeThatBecomesSlower) {
+TEST_F(wait_prediction_test, follows_a_callee_that_becomes_slower) {
   move_for(10s);
   move_for(60s, 1s);
   EXPECT_TRUE(near(predicted(), 10s)) << predicted().count();
@@ -263,26 +294,26 @@ TEST_F(Prediction, FollowsACalleeThatBecomesSlower) {
   EXPECT_TRUE(near(predicted(), 1s)) << predicted().count();
 }
 
-TEST_F(Prediction, ACalleeThatHangsIsWaitedForAtLeastAsLongAsTheOldestHas) {
+TEST_F(wait_prediction_test, a_callee_that_hangs_is_waited_for_at_least_as_long_as_the_oldest_has) {
   move_for(10s);
   now += 30s;
   EXPECT_GE(predicted(), core.oldest_wait(now));
   EXPECT_EQ(refused(ask(10s)), errc::would_miss_deadline) << "no evidence is lost by hanging";
 }
 
-TEST_F(Prediction, ASlowCalleeIsJudgedByTwentyHandOffsToo) {
+TEST_F(wait_prediction_test, a_slow_callee_is_judged_by_twenty_hand_offs_too) {
   move_for(60s, 2s);
   EXPECT_TRUE(near(predicted(), 20s)) << predicted().count();
   EXPECT_EQ(refused(ask(5s)), errc::would_miss_deadline);
 }
 
-TEST_F(Prediction, WhatTimeBringsIsKnownExactly) {
+TEST_F(wait_prediction_test, what_time_brings_is_known_exactly) {
   waiter& a = waiters.emplace_back(at(1s));
   EXPECT_EQ(refused(core.enqueue(a, now, at(1s))), errc::would_miss_deadline) << "needs no evidence";
   EXPECT_FALSE(core.enqueue(a, now, at(1s) - 1ns));
 }
 
-TEST(Completions, AChainIsIterative) {
+TEST(completions_test, a_chain_is_iterative) {
   static ready_list later;
   static int depth, deepest, done;
   struct link : wait_node {

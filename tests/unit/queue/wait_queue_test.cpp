@@ -44,7 +44,7 @@ struct caller : wait_operation<typename Policy::permit> {
 };
 
 template <class Policy>
-class Waiting : public ::testing::Test {
+class waiting_test : public ::testing::Test {
  protected:
   using queue_type = basic_wait_queue<Policy, manual_clock>;
 
@@ -88,10 +88,10 @@ class Waiting : public ::testing::Test {
   std::deque<caller<Policy>> callers;
 };
 
-using WaitQueue = Waiting<limiter>;
-using WaitQueueForTokens = Waiting<bucket>;
+using wait_queue_test = waiting_test<limiter>;
+using wait_queue_for_tokens_test = waiting_test<bucket>;
 
-TEST_F(WaitQueue, AdmitsAtOnceWhileThereIsRoom) {
+TEST_F(wait_queue_test, admits_at_once_while_there_is_room) {
   limiter& slots = make_policy(concurrency_limiter_config{.limit = 2});
   queue_type& queue = make_queue({});
   EXPECT_TRUE(ask(queue).admitted());
@@ -103,7 +103,7 @@ TEST_F(WaitQueue, AdmitsAtOnceWhileThereIsRoom) {
   EXPECT_FALSE(slots.snapshot().waiting);
 }
 
-TEST_F(WaitQueue, HandsReleasedSlotsOverInOrder) {
+TEST_F(wait_queue_test, hands_released_slots_over_in_order) {
   limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
   queue_type& queue = make_queue({});
   for (int i = 0; i < 5; ++i) ask(queue);
@@ -118,7 +118,7 @@ TEST_F(WaitQueue, HandsReleasedSlotsOverInOrder) {
   expect_ledger(queue, 5);
 }
 
-TEST_F(WaitQueue, NobodyOvertakes) {
+TEST_F(wait_queue_test, nobody_overtakes) {
   limiter& slots = make_policy(concurrency_limiter_config{.limit = 3});
   queue_type& queue = make_queue({});
   auto& holder = ask(queue, {.cost = 2});
@@ -138,7 +138,7 @@ TEST_F(WaitQueue, NobodyOvertakes) {
   EXPECT_EQ(queue.snapshot().arrivals(), 5u);
 }
 
-TEST_F(WaitQueue, WhenTheFirstGivesUpTheNextMayFit) {
+TEST_F(wait_queue_test, when_the_first_gives_up_the_next_may_fit) {
   limiter& slots = make_policy(concurrency_limiter_config{.limit = 3});
   queue_type& queue = make_queue({});
   ask(queue, {.cost = 2});
@@ -152,7 +152,7 @@ TEST_F(WaitQueue, WhenTheFirstGivesUpTheNextMayFit) {
   expect_ledger(queue, 3);
 }
 
-TEST_F(WaitQueue, WithdrawingDoesNotComplete) {
+TEST_F(wait_queue_test, withdrawing_does_not_complete) {
   limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
   queue_type& queue = make_queue({});
   ask(queue);
@@ -164,7 +164,7 @@ TEST_F(WaitQueue, WithdrawingDoesNotComplete) {
   EXPECT_EQ(queue.snapshot().cancelled, 1u);
 }
 
-TEST_F(WaitQueue, ADeadlineIsNeverMissedByAGrant) {
+TEST_F(wait_queue_test, a_deadline_is_never_missed_by_a_grant) {
   make_policy(concurrency_limiter_config{.limit = 1});
   queue_type& queue = make_queue({.max_wait = 10s});
   auto& holder = ask(queue);
@@ -180,7 +180,7 @@ TEST_F(WaitQueue, ADeadlineIsNeverMissedByAGrant) {
   expect_ledger(queue, 5);
 }
 
-TEST_F(WaitQueue, MaxWaitCapsEveryDeadline) {
+TEST_F(wait_queue_test, max_wait_caps_every_deadline) {
   make_policy(concurrency_limiter_config{.limit = 1});
   queue_type& queue = make_queue({.max_wait = 2s});
   ask(queue);
@@ -202,7 +202,7 @@ TEST_F(WaitQueue, MaxWaitCapsEveryDeadline) {
   expect_ledger(queue, 4);
 }
 
-TEST_F(WaitQueue, IsBoundedAndTheTimedOutMakeRoom) {
+TEST_F(wait_queue_test, is_bounded_and_the_timed_out_make_room) {
   make_policy(concurrency_limiter_config{.limit = 1});
   queue_type& queue = make_queue({.capacity = 2, .max_wait = 10s});
   ask(queue);
@@ -217,7 +217,7 @@ TEST_F(WaitQueue, IsBoundedAndTheTimedOutMakeRoom) {
   queue.close();
 }
 
-TEST_F(WaitQueue, CapacityZeroMeansNobodyWaits) {
+TEST_F(wait_queue_test, capacity_zero_means_nobody_waits) {
   limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
   queue_type& queue = make_queue({.capacity = 0});
   auto& holder = ask(queue);
@@ -227,7 +227,7 @@ TEST_F(WaitQueue, CapacityZeroMeansNobodyWaits) {
   EXPECT_TRUE(ask(queue).admitted());
 }
 
-TEST_F(WaitQueue, WhatCanNeverBeGrantedDoesNotWait) {
+TEST_F(wait_queue_test, what_can_never_be_granted_does_not_wait) {
   limiter& slots = make_policy(concurrency_limiter_config{.limit = 2});
   queue_type& queue = make_queue({});
   ask(queue, {.cost = 2});
@@ -242,7 +242,7 @@ TEST_F(WaitQueue, WhatCanNeverBeGrantedDoesNotWait) {
   expect_ledger(queue, 4);
 }
 
-TEST_F(WaitQueue, ALimitThatGrowsServesWhoWaits) {
+TEST_F(wait_queue_test, a_limit_that_grows_serves_who_waits) {
   limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
   queue_type& queue = make_queue({});
   for (int i = 0; i < 4; ++i) ask(queue);
@@ -252,7 +252,7 @@ TEST_F(WaitQueue, ALimitThatGrowsServesWhoWaits) {
   queue.close();
 }
 
-TEST_F(WaitQueue, CloseTellsEverybodyNowAndLater) {
+TEST_F(wait_queue_test, close_tells_everybody_now_and_later) {
   limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
   queue_type& queue = make_queue({});
   auto& holder = ask(queue);
@@ -269,7 +269,7 @@ TEST_F(WaitQueue, CloseTellsEverybodyNowAndLater) {
   EXPECT_TRUE(queue.snapshot().is_closed);
 }
 
-TEST_F(WaitQueue, TheDestructorClosesAndDetaches) {
+TEST_F(wait_queue_test, the_destructor_closes_and_detaches) {
   limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
   caller<limiter> holder, waiter;
   {
@@ -282,7 +282,7 @@ TEST_F(WaitQueue, TheDestructorClosesAndDetaches) {
   holder.held().release(outcome::success);
 }
 
-TEST_F(WaitQueue, AnOperationThatIsDroppedWithItsPermitRefundsIt) {
+TEST_F(wait_queue_test, an_operation_that_is_dropped_with_its_permit_refunds_it) {
   limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
   queue_type& queue = make_queue({});
   auto held = queue.try_acquire();
@@ -297,7 +297,7 @@ TEST_F(WaitQueue, AnOperationThatIsDroppedWithItsPermitRefundsIt) {
   EXPECT_EQ(slots.snapshot().cancelled, 1u);
 }
 
-TEST_F(WaitQueue, RefusesAtTheDoorWhoWouldMissItsDeadline) {
+TEST_F(wait_queue_test, refuses_at_the_door_who_would_miss_its_deadline) {
   make_policy(concurrency_limiter_config{.limit = 1});
   queue_type& queue = make_queue({.name = "door", .capacity = 100, .max_wait = 1h});
   for (std::size_t i = 0; i < 60; ++i) ask(queue);
@@ -319,7 +319,7 @@ TEST_F(WaitQueue, RefusesAtTheDoorWhoWouldMissItsDeadline) {
   queue.close();
 }
 
-TEST_F(WaitQueue, ReconfigureKeepsWhoWaits) {
+TEST_F(wait_queue_test, reconfigure_keeps_who_waits) {
   make_policy(concurrency_limiter_config{.limit = 1});
   queue_type& queue = make_queue({.capacity = 1});
   for (int i = 0; i < 2; ++i) ask(queue);
@@ -335,7 +335,7 @@ TEST_F(WaitQueue, ReconfigureKeepsWhoWaits) {
   queue.close();
 }
 
-TEST(WaitQueueConfig, NamesTheWrongField) {
+TEST(wait_queue_config_test, names_the_wrong_field) {
   concurrency_limiter slots{{}};
   EXPECT_THROW((wait_queue{slots, {.capacity = 1'000'001}}), std::invalid_argument);
   EXPECT_EQ(validate({.max_wait = 0ns})->field, "wait_queue_config.max_wait");
@@ -343,7 +343,7 @@ TEST(WaitQueueConfig, NamesTheWrongField) {
   EXPECT_FALSE(validate(wait_queue_config{.capacity = 1'000'000, .max_wait = duration::max()}));
 }
 
-TEST_F(WaitQueue, AChainOfReleasesInsideOfCompletionsIsIterative) {
+TEST_F(wait_queue_test, a_chain_of_releases_inside_of_completions_is_iterative) {
   limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
   queue_type& queue = make_queue({.capacity = 100'000, .max_wait = 1h});
   static int depth, deepest, served;
@@ -367,7 +367,7 @@ TEST_F(WaitQueue, AChainOfReleasesInsideOfCompletionsIsIterative) {
   EXPECT_EQ(slots.snapshot().slots_in_use, 0u);
 }
 
-TEST_F(WaitQueue, CompletionsMayUseTheQueue) {
+TEST_F(wait_queue_test, completions_may_use_the_queue) {
   limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
   queue_type& queue = make_queue({.max_wait = 1h});
   struct user : wait_operation<limiter::permit> {
@@ -420,7 +420,7 @@ struct logging {
   static std::string name_of(errc e) { return errc_table[static_cast<int>(e) - 1].label; }
 };
 
-TEST_F(WaitQueue, TellsAnObserverWhoWaitedAndWhoWasTurnedAway) {
+TEST_F(wait_queue_test, tells_an_observer_who_waited_and_who_was_turned_away) {
   std::vector<log_entry> log;
   limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
   basic_wait_queue<limiter, manual_clock, logging> queue{slots, {.capacity = 1}, logging{&log, &slots}, clock};
@@ -436,7 +436,7 @@ TEST_F(WaitQueue, TellsAnObserverWhoWaitedAndWhoWasTurnedAway) {
   EXPECT_EQ(log[1].sequence, 2u);
 }
 
-TEST_F(WaitQueue, AnAlarmDrivesDeadlinesAndIsSilentWhenNobodyWaits) {
+TEST_F(wait_queue_test, an_alarm_drives_deadlines_and_is_silent_when_nobody_waits) {
   make_policy(concurrency_limiter_config{.limit = 1});
   queue_type& queue = make_queue({.max_wait = 1h});
   manual_timer timer{clock, [&] { queue.on_alarm(); }};
@@ -463,7 +463,7 @@ TEST_F(WaitQueue, AnAlarmDrivesDeadlinesAndIsSilentWhenNobodyWaits) {
   expect_ledger(queue, 4);
 }
 
-TEST_F(WaitQueueForTokens, TimeBringsTokensInOrder) {
+TEST_F(wait_queue_for_tokens_test, time_brings_tokens_in_order) {
   bucket& tokens = make_policy(rate_limiter_config{.limit = {10, 1s}, .burst = 2});
   queue_type& queue = make_queue({.max_wait = 1h});
   manual_timer timer{clock, [&] { queue.on_alarm(); }};
@@ -484,7 +484,7 @@ TEST_F(WaitQueueForTokens, TimeBringsTokensInOrder) {
   queue.use_alarm(alarm_ref{});
 }
 
-TEST_F(WaitQueueForTokens, ReconfiguringTheRateRearms) {
+TEST_F(wait_queue_for_tokens_test, reconfiguring_the_rate_rearms) {
   bucket& tokens = make_policy(rate_limiter_config{.limit = {1, 10s}, .burst = 1});
   queue_type& queue = make_queue({.max_wait = 1h});
   manual_timer timer{clock, [&] { queue.on_alarm(); }};
@@ -499,7 +499,7 @@ TEST_F(WaitQueueForTokens, ReconfiguringTheRateRearms) {
   queue.use_alarm(alarm_ref{});
 }
 
-TEST_F(WaitQueueForTokens, TheWaitForTokensIsPredictedExactly) {
+TEST_F(wait_queue_for_tokens_test, the_wait_for_tokens_is_predicted_exactly) {
   make_policy(rate_limiter_config{.limit = {10, 1s}, .burst = 5});
   queue_type& queue = make_queue({.max_wait = 1h});
   for (int i = 0; i < 5; ++i) ask(queue);
@@ -512,7 +512,7 @@ TEST_F(WaitQueueForTokens, TheWaitForTokensIsPredictedExactly) {
   expect_ledger(queue, 57);
 }
 
-TEST_F(WaitQueueForTokens, WithoutAnAlarmWhoeverCallsOnAlarmAtNextEventDrives) {
+TEST_F(wait_queue_for_tokens_test, without_an_alarm_whoever_calls_on_alarm_at_next_event_drives) {
   make_policy(rate_limiter_config{.limit = {10, 1s}, .burst = 1});
   queue_type& queue = make_queue({.max_wait = 1h});
   for (int i = 0; i < 4; ++i) ask(queue);
@@ -526,7 +526,7 @@ TEST_F(WaitQueueForTokens, WithoutAnAlarmWhoeverCallsOnAlarmAtNextEventDrives) {
 }
 
 // Blocked threads. The manual clock polls in real time, so nothing here depends on how fast threads run.
-class BlockedThreads : public WaitQueue {
+class blocked_threads_test : public wait_queue_test {
  protected:
   template <class Queue>
   static void until_waiting(const Queue& queue, std::uint32_t n) {
@@ -534,7 +534,7 @@ class BlockedThreads : public WaitQueue {
   }
 };
 
-TEST_F(BlockedThreads, GetSlotsDeadlinesStopsAndClosure) {
+TEST_F(blocked_threads_test, get_slots_deadlines_stops_and_closure) {
   limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
   queue_type& queue = make_queue({.max_wait = 1h});
   auto held = queue.acquire();
@@ -583,7 +583,7 @@ TEST_F(BlockedThreads, GetSlotsDeadlinesStopsAndClosure) {
   EXPECT_EQ(queue.snapshot().arrivals(), 7u);
 }
 
-TEST_F(BlockedThreads, TheFirstInLineDrivesTheTokensAndHandsTheTaskOn) {
+TEST_F(blocked_threads_test, the_first_in_line_drives_the_tokens_and_hands_the_task_on) {
   bucket tokens{{.limit = {10, 1s}, .burst = 1}, {}, clock};
   basic_wait_queue<bucket, manual_clock> queue{tokens, {.max_wait = 1h, .predict = false}, {}, clock};
   ASSERT_TRUE(queue.try_acquire());
@@ -611,7 +611,22 @@ TEST_F(BlockedThreads, TheFirstInLineDrivesTheTokensAndHandsTheTaskOn) {
   EXPECT_FALSE(tokens.snapshot().waiting);
 }
 
-TEST(BlockedThreadsInRealTime, DefaultClock) {
+TEST_F(blocked_threads_test, a_driver_that_woke_too_early_sleeps_on_and_still_drives) {
+  bucket tokens{{.limit = {10, 1s}, .burst = 1}, {}, clock};
+  basic_wait_queue<bucket, manual_clock> queue{tokens, {.max_wait = 1h, .predict = false}, {}, clock};
+  ASSERT_TRUE(queue.try_acquire());
+  std::jthread waiter{[&] { EXPECT_TRUE(queue.acquire()); }};
+  until_waiting(queue, 1);
+  EXPECT_FALSE(tokens.reconfigure({.limit = {1, 1s}, .burst = 1}));
+  for (int i = 0; i < 1000 && queue.snapshot().waiting != 0; ++i) {
+    clock.advance(50ms);
+    std::this_thread::sleep_for(2ms);  // lets it look at the clock at each step
+  }
+  EXPECT_EQ(queue.snapshot().waiting, 0u);
+  queue.close();
+}
+
+TEST(blocked_threads_in_real_time_test, default_clock) {
   concurrency_limiter slots{{.limit = 1}};
   wait_queue queue{slots, {.max_wait = 1h}};
   auto held = queue.acquire();
