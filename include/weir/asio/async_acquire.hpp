@@ -35,7 +35,7 @@ class wait_handle {
   wait_handle() : wait_(std::make_shared<detail::cancellable_wait>()) {}
 
   /// true: the wait ends with errc::cancelled. false: it has ended already, or not begun.
-  bool cancel() const noexcept { return wait_->cancel(); }
+  bool cancel() const noexcept { return wait_ != nullptr && wait_->cancel(); }
 
  private:
   template <waiting_queue Queue, class Token>

@@ -61,7 +61,7 @@ struct sleeping_thread {
 }  // namespace detail
 
 /// A wait in progress. Derive from it or put it into your own operation, set `complete`, and `start` it on a queue. Pinned
-/// and alive until `complete` is called; it can then be started again. Memory: about 150 bytes and the permit.
+/// and alive until `complete` is called; it can then be started again. Memory: 112 bytes and the permit.
 template <permit_type Permit>
 class wait_operation : public wait_node {
  public:

@@ -42,7 +42,7 @@ struct wait_prediction {
 
 /// First in, first out, with a deadline for each; bounded.
 ///
-/// Memory: 8 bytes per place, reserved up front, and 116 KB for the five wait histograms; nothing is allocated after
+/// Memory: 8 bytes per place, reserved up front, and 105 KB for the five wait histograms; nothing is allocated after
 /// construction. Complexity: O(1), and O(log n) where a waiter has a deadline. An older `now` counts as the latest one
 /// seen.
 class wait_queue_core {
