@@ -172,7 +172,8 @@ TEST(Driver, ItsOwnStallIsInTheLatencyAndInTheVerdict) {
   const run_result r = run(server.url(), "executor='constant-arrival-rate'\nrate=50\nduration='2s'\narrivals='uniform'",
                            one_get, "", options);
   EXPECT_EQ(r.journeys.intended, 100u) << "none is left out";
-  EXPECT_GE(r.steps[0].all.max(), 400ms) << "from the intended start, not from the sending";
+  // A quarter of the users came during the stall: they waited from then on, though their requests were sent late.
+  EXPECT_GE(r.steps[0].all.quantile(0.9), 200ms) << "from the intended start, not from the sending";
   EXPECT_GE(r.generator.lateness.max(), 400ms);
   EXPECT_GE(r.generator.loop_lag.max(), 400ms);
   EXPECT_GE(r.generator.loop_lag.count(), 150u) << "a stall is many late probes, not one";
