@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <thread>
@@ -461,6 +462,34 @@ TEST_F(wait_queue_test, an_alarm_drives_deadlines_and_is_silent_when_nobody_wait
   EXPECT_TRUE(next.waits()) << "nobody drives";
   queue.close();
   expect_ledger(queue, 4);
+}
+
+/// An alarm during whose setting something happens.
+struct interrupted_alarm {
+  void arm(time_point t) noexcept {
+    if (meanwhile) std::exchange(meanwhile, nullptr)();
+    at = t;
+  }
+  void disarm() noexcept { arm(never); }
+
+  std::function<void()> meanwhile;
+  time_point at = never;
+};
+
+TEST_F(wait_queue_test, an_alarm_is_set_to_the_latest_plan_though_plans_change_while_it_is_set) {
+  make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({.max_wait = 1h});
+  interrupted_alarm alarm;
+  queue.use_alarm(alarm_ref{alarm});
+  ask(queue);
+  alarm.meanwhile = [&] { ask(queue, {.deadline = in(1s)}); };
+  auto& first = ask(queue, {.deadline = in(5s)});
+  EXPECT_EQ(alarm.at, in(1s)) << "not the later one, which was under way";
+  alarm.meanwhile = [&] { queue.cancel(first); };
+  clock.set(in(1s));
+  queue.on_alarm();  // sets it to the deadline of the first, who leaves at this moment
+  EXPECT_EQ(alarm.at, never);
+  queue.use_alarm(alarm_ref{});
 }
 
 TEST_F(wait_queue_for_tokens_test, time_brings_tokens_in_order) {
