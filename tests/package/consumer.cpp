@@ -10,7 +10,8 @@
 
 int main() {
 #ifdef WITH_OBSERVE
-  weir::basic_concurrency_limiter<weir::default_clock, weir::spdlog_observer> limiter{{.name = "workers", .limit = 1}, {}};
+  weir::basic_concurrency_limiter<weir::default_clock, weir::spdlog_observer> limiter{{.name = "workers", .limit = 1},
+                                                                                      weir::spdlog_observer{}};
 #else
   weir::concurrency_limiter limiter{{.name = "workers", .limit = 1}};
 #endif
