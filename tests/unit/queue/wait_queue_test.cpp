@@ -464,6 +464,40 @@ TEST_F(wait_queue_test, an_alarm_drives_deadlines_and_is_silent_when_nobody_wait
   expect_ledger(queue, 4);
 }
 
+/// A limiter at which something happens right after it has refused.
+struct interrupted_limiter {
+  using permit = limiter::permit;
+
+  result<permit> try_acquire(const call& c) noexcept {
+    auto answer = inner.try_acquire(c);
+    if (!answer && meanwhile) std::exchange(meanwhile, nullptr)();
+    return answer;
+  }
+  result<permit> try_acquire_for_waiter(const call& c) noexcept { return inner.try_acquire_for_waiter(c); }
+  void attach(capacity_listener* listener) noexcept { inner.attach(listener); }
+  void set_waiting(bool waiting) noexcept { inner.set_waiting(waiting); }
+  time_point next_available(std::uint32_t cost, time_point now) const noexcept { return inner.next_available(cost, now); }
+  time_point now() const noexcept { return inner.now(); }
+
+  limiter& inner;
+  std::function<void()> meanwhile{};
+};
+
+TEST(wait_queue_race_window_test, a_release_between_the_refusal_and_the_joining_is_not_lost) {
+  manual_clock clock;
+  limiter slots{{.limit = 1}, {}, clock};
+  interrupted_limiter policy{slots};
+  basic_wait_queue<interrupted_limiter, manual_clock> queue{policy, {}, {}, clock};
+  auto held = queue.try_acquire();
+  policy.meanwhile = [&] { held->release(outcome::success); };
+  caller<limiter> newcomer;
+  auto answer = queue.start(newcomer);
+  ASSERT_TRUE(answer) << "it would wait for a release that has been";
+  EXPECT_TRUE(answer->has_value());
+  EXPECT_FALSE(slots.snapshot().waiting);
+  EXPECT_EQ(queue.snapshot().admitted_at_once, 2u);
+}
+
 /// An alarm during whose setting something happens.
 struct interrupted_alarm {
   void arm(time_point t) noexcept {
