@@ -2,7 +2,7 @@
 /// \file
 /// What a step demands of the body of an answer: captures and checks. Pure.
 
-#include "../scenario/definition.hpp"
+#include "scenario/definition.hpp"
 
 #include <cstdint>
 #include <map>

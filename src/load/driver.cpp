@@ -5,8 +5,8 @@
 #include "self_check.hpp"
 #include "thresholds.hpp"
 
-#include "../scenario/duration_text.hpp"
-#include "../scenario/target.hpp"
+#include "scenario/duration_text.hpp"
+#include "scenario/target.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/ip/tcp.hpp>

@@ -15,7 +15,7 @@
 #include "progress.hpp"
 #include "run_result.hpp"
 
-#include "../scenario/definition.hpp"
+#include "scenario/definition.hpp"
 
 #include <functional>
 #include <string>

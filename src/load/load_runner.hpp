@@ -4,7 +4,7 @@
 
 #include "virtual_user.hpp"
 
-#include "../scenario/arrivals.hpp"
+#include "scenario/arrivals.hpp"
 
 #include <deque>
 #include <functional>

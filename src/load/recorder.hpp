@@ -8,7 +8,7 @@
 
 #include "run_result.hpp"
 
-#include "../scenario/definition.hpp"
+#include "scenario/definition.hpp"
 
 #include <string_view>
 

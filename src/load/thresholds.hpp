@@ -4,7 +4,7 @@
 
 #include "run_result.hpp"
 
-#include "../scenario/definition.hpp"
+#include "scenario/definition.hpp"
 
 namespace weir::load {
 

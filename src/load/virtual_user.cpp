@@ -2,7 +2,7 @@
 
 #include "answer_check.hpp"
 
-#include "../scenario/placeholders.hpp"
+#include "scenario/placeholders.hpp"
 
 #include <boost/asio/redirect_error.hpp>
 

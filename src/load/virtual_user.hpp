@@ -7,7 +7,7 @@
 #include "recorder.hpp"
 #include "task.hpp"
 
-#include "../scenario/definition.hpp"
+#include "scenario/definition.hpp"
 
 #include <weir/core/random.hpp>
 
