@@ -1,9 +1,7 @@
 #include "protection.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
-#include <optional>
 #include <utility>
 
 namespace ticketing {

@@ -48,7 +48,6 @@ struct protection_options {
 struct hash_budget {
   weir::duration wait{};       ///< at most so long, from the arrival until the grant
   std::uint32_t capacity = 0;  ///< at most so many
-  friend bool operator==(const hash_budget&, const hash_budget&) = default;
 };
 [[nodiscard]] hash_budget budget_for(unsigned workers, weir::duration slo, weir::duration hash_time) noexcept;
 

@@ -3,6 +3,7 @@
 #include "body.hpp"
 #include "password.hpp"
 
+#include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 

@@ -8,8 +8,6 @@
 #include "store.hpp"
 #include "worker_pool.hpp"
 
-#include <boost/json/object.hpp>
-
 #include <functional>
 #include <string>
 #include <variant>

@@ -52,7 +52,6 @@ class store {
   [[nodiscard]] store_reply add_user(std::string_view name, std::string_view password_hash);
   [[nodiscard]] store_reply charge(std::int64_t user, std::int64_t amount);
   [[nodiscard]] store_reply order(std::int64_t user, std::int64_t quantity);
-  [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
  private:
   struct close_database {

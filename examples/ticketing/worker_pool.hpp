@@ -13,7 +13,6 @@
 #include <boost/asio/post.hpp>
 
 #include <condition_variable>
-#include <deque>
 #include <exception>
 #include <list>
 #include <memory>
