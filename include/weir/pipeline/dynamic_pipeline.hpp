@@ -60,6 +60,11 @@ class dynamic_pipeline : public detail::runs_calls<dynamic_pipeline> {
   /// The clock of the outermost layer.
   [[nodiscard]] time_point now() const noexcept { return stages_.front().now(); }
 
+  /// Whether calls can wait in one of its layers.
+  [[nodiscard]] bool waits() const noexcept {
+    return std::any_of(stages_.begin(), stages_.end(), [](const any_policy& stage) { return stage.waits(); });
+  }
+
   /// See `pipeline::explain`.
   [[nodiscard]] std::string explain() const { return detail::explain_chain(describe().inner); }
   [[nodiscard]] layer describe() const {
@@ -139,12 +144,10 @@ template <class Ask>
 result<dynamic_pipeline::permit> dynamic_pipeline::acquire_all(call& c, const Ask& ask) {
   if (c.now == read_clock) c.now = now();
   permit all{*this};
+  const detail::refund_unless_moved<permit> undo{all};
   for (any_policy& stage : stages_) {
     result<any_permit> own = ask(stage, c);
-    if (!own) {
-      all.cancel();
-      return result<permit>{boost::system::in_place_error, own.error()};
-    }
+    if (!own) return result<permit>{boost::system::in_place_error, own.error()};
     all.push(std::move(*own));
   }
   all.admitted_ = c.now;

@@ -155,7 +155,11 @@ template <class Policy>
     if constexpr (requires { policy.snapshot(); }) describe_snapshot(policy.snapshot(), l);
   }
   if (l.object == nullptr) l.object = &policy;
-  l.waits = waiting_policy<Policy>;
+  if constexpr (requires { policy.waits(); }) {
+    l.waits = policy.waits();  // put together at run time: its type does not tell
+  } else {
+    l.waits = waiting_policy<Policy>;
+  }
   return l;
 }
 

@@ -119,12 +119,6 @@ class pipeline : public detail::runs_calls<pipeline<Policies...>> {
 
   [[nodiscard]] const clock_policy& clock() const noexcept { return std::get<clock_layer>(policies_); }
 
-  template <class Permit>
-  struct refund_unless_moved {
-    Permit& held;
-    ~refund_unless_moved() { held.cancel(); }
-  };
-
   // `held` are the permits of the layers before I. If a layer further in refuses, each layer takes back its own, after
   // those inside of it have; if all admit, what it holds has moved on into the permit, which is built once and in place.
   template <std::size_t I, class Ask, class... Held>
@@ -134,7 +128,7 @@ class pipeline : public detail::runs_calls<pipeline<Policies...>> {
     } else {
       auto own = ask(std::get<I>(policies_));
       if (!own) return result<permit>{boost::system::in_place_error, own.error()};
-      const refund_unless_moved<std::remove_reference_t<decltype(*own)>> undo{*own};
+      const detail::refund_unless_moved<std::remove_reference_t<decltype(*own)>> undo{*own};
       return acquire_from<I + 1>(ask, held..., *own);
     }
   }

@@ -75,5 +75,16 @@ TEST(Explain, KnowsThePoliciesOfWeir) {
   EXPECT_EQ(pipeline(workers).explain(), "1. concurrency_limiter 'workers': at most 3 at once\n");
 }
 
+TEST(Explain, AnErasedLayerWaitsOnlyWhereItsPolicyDoes) {
+  rate_limiter search{{.name = "search"}};
+  concurrency_limiter workers{{.name = "workers"}};
+  basic_wait_queue line{workers, {.name = "line"}};
+  pipeline chain{any_policy{search}, any_policy{workers}};
+  EXPECT_EQ(chain.explain().find("warning"), std::string::npos) << chain.explain();
+  EXPECT_FALSE(chain.describe().inner.at(0).waits);
+  EXPECT_NE((pipeline{any_policy{search}, any_policy{line}}.explain().find("tokens are taken before the wait")),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace weir

@@ -360,6 +360,25 @@ TYPED_TEST(PipelineTest, AThrowingObserverChangesNothing) {
 }
 
 // A pipeline of references is a handle: its permits do not need it.
+struct throwing_queue : waiting_recording_policy {
+  using waiting_recording_policy::waiting_recording_policy;
+  result<permit> acquire(const call&, std::stop_token) { throw std::runtime_error{"no thread"}; }
+};
+
+TYPED_TEST(PipelineTest, AWaitThatThrowsRefundsWhatLiesOutside) {
+  throwing_queue queue{"q", this->events, this->clock};
+  auto chain = TypeParam::make(this->a, this->b, queue);
+  EXPECT_THROW(static_cast<void>(chain.acquire()), std::runtime_error);
+  EXPECT_THAT(this->events, ElementsAre("a+", "b+", "b~", "a~"));
+}
+
+TYPED_TEST(PipelineTest, AConstResultIsNotWrappedASecondTime) {
+  auto chain = this->chain();
+  const auto inner = []() -> const result<int> { return 3; };
+  result<int> r = chain.run(inner);
+  EXPECT_EQ(r.value(), 3);
+}
+
 TEST(StaticPipeline, PermitsOfATemporaryPipelineLive) {
   journal events;
   recording_policy a{"a", events}, b{"b", events};
@@ -424,6 +443,17 @@ TEST(DynamicPipeline, RefusesChainsThatItCannotRun) {
 
   waiting_recording_policy q{"q", events, manual_clock{}};
   EXPECT_THROW((dynamic_pipeline{{any_policy{q}, any_policy{a}, any_policy{q}}}), std::invalid_argument);
+}
+
+TEST(DynamicPipeline, WaitsOnlyIfALayerOfItDoes) {
+  journal events;
+  manual_clock clock;
+  recording_policy a{"a", events, clock};
+  waiting_recording_policy queue{"q", events, clock};
+  dynamic_pipeline plain{{any_policy{a}}}, waiting{{any_policy{a}, any_policy{queue}}};
+  pipeline around{plain, waiting};
+  EXPECT_FALSE(around.describe().inner.at(0).waits);
+  EXPECT_TRUE(around.describe().inner.at(1).waits);
 }
 
 TEST(DynamicPipeline, AcquireWithoutAWaitingLayerTries) {

@@ -33,7 +33,7 @@ inline constexpr bool is_weir_result<result<T>> = true;
 template <class Returned>
 struct run_result {
   static_assert(!std::is_reference_v<Returned>, "return a value, a pointer or a std::reference_wrapper");
-  using type = result<std::remove_cv_t<Returned>>;
+  using type = result<Returned>;
 };
 template <class T>
 struct run_result<result<T>> {
@@ -42,7 +42,15 @@ struct run_result<result<T>> {
 
 /// What running a function of this return type gives: `result<R>`; a `weir::result` is not wrapped a second time.
 template <class Returned>
-using run_result_t = typename run_result<Returned>::type;
+using run_result_t = typename run_result<std::remove_cv_t<Returned>>::type;
+
+/// What an attempt to get all permits of a chain holds. If it ends early, by a refusal or an exception, that is refunded;
+/// what has been moved on is not.
+template <class Permit>
+struct refund_unless_moved {
+  Permit& held;
+  ~refund_unless_moved() { held.cancel(); }
+};
 
 /// Precondition: called from a catch block.
 template <class Classify>
@@ -58,7 +66,7 @@ template <class Classify>
 template <class Policy, class Classify, class F, class... Args>
 auto run_under(Policy& policy, const call& c, Classify& classify, F&& f, Args&&... args)
     -> run_result_t<std::invoke_result_t<F, Args...>> {
-  using returned = std::invoke_result_t<F, Args...>;
+  using returned = std::remove_cv_t<std::invoke_result_t<F, Args...>>;
   using out = run_result_t<returned>;
   auto permit = policy.try_acquire(c);
   if (!permit) return out{boost::system::in_place_error, permit.error()};
