@@ -42,7 +42,7 @@ enum class fallback_cause : std::uint8_t {
 /// Why the substitute is asked.
 struct fallback_reason {
   fallback_cause cause = fallback_cause::rejected;
-  rejection why{};                    ///< rejected: by whom, and when to come back
+  rejection why{};                    ///< rejected: by whom, and when to come back; failed: the error of a weir::result
   outcome result = outcome::ignored;  ///< failed, threw: failure or overload
   std::exception_ptr error{};         ///< threw: what; std::rethrow_exception(error) declines to substitute
 };
@@ -52,7 +52,7 @@ struct fallback_used {
   weir::name name;
   std::uint64_t sequence;
   fallback_cause cause;
-  boost::system::error_code code;  ///< the rejection's; empty for other causes
+  boost::system::error_code code;  ///< of `fallback_reason::why`
 };
 
 struct fallback_config {
@@ -81,7 +81,7 @@ decltype(auto) substituted(Substitute&& substitute, const fallback_reason& why) 
 template <class Returned, class Substitute>
 struct fallback_result {
   using given = decltype(substituted(std::declval<Substitute>(), std::declval<const fallback_reason&>()));
-  using type = std::conditional_t<is_weir_result<std::decay_t<given>>, run_result_t<Returned>, Returned>;
+  using type = std::conditional_t<is_weir_result<std::decay_t<given>>, run_result_t<Returned>, std::remove_cv_t<Returned>>;
 };
 
 /// A run's result without its wrapping, where the caller gets the bare value. Precondition: it is a value.
@@ -114,7 +114,7 @@ class basic_fallback {
   template <admission_policy Policy, std::invocable F, class Substitute>
   auto run(Policy& policy, const call& c, F&& f, Substitute&& substitute) ->
       typename detail::fallback_result<std::invoke_result_t<F>, Substitute>::type {
-    using returned = std::invoke_result_t<F>;
+    using returned = std::remove_cv_t<std::invoke_result_t<F>>;
     using out = typename detail::fallback_result<returned, Substitute>::type;
 
     fallback_reason why;
@@ -124,7 +124,13 @@ class basic_fallback {
       if (!r) {
         why.why = r.error();
         if constexpr (detail::is_weir_result<out>) {
-          if (why.why == condition::cancelled) return out{boost::system::in_place_error, why.why};
+          if (why.why == condition::cancelled || why.why.code() == boost::system::errc::operation_canceled) {
+            return out{boost::system::in_place_error, why.why};
+          }
+        }
+        if constexpr (detail::is_weir_result<returned>) {  // it may carry an error that is not weir's: a failure of f
+          why.result = detail::as_completion(outcome_traits<returned>::of(r)).result;
+          if (why.result != outcome::ignored) why.cause = fallback_cause::failed;
         }
       } else if constexpr (std::is_void_v<returned> || detail::is_weir_result<returned>) {
         return detail::unwrapped<out>(std::move(r));

@@ -110,6 +110,23 @@ TEST_F(FallbackTest, ARejectionInsideTheFunctionIsARejection) {
   EXPECT_EQ(stale.snapshot().rejected, 2u);
 }
 
+// A result of weir can carry what is not weir's: those are judged as the layers judge them.
+TEST_F(FallbackTest, AForeignErrorInAResultIsNoRejection) {
+  const auto r = stale.run(
+      chain, [] { return result<int>{rejection{down}}; },
+      [](const fallback_reason& why) {
+        EXPECT_EQ(why.cause, fallback_cause::failed);
+        EXPECT_EQ(why.result, outcome::failure);
+        EXPECT_EQ(why.why.code(), down);
+        return 7;
+      });
+  EXPECT_EQ(r.value(), 7);
+  EXPECT_EQ(breaker.completions.at(0).result, outcome::failure);
+  EXPECT_EQ(stale.snapshot().failed, 1u);
+  EXPECT_EQ(stale.run(chain, [] { return result<int>{rejection{given_up}}; }, 7).error().code(), given_up);
+  EXPECT_EQ(stale.snapshot().rejected, 0u);
+}
+
 TEST_F(FallbackTest, ASubstituteMayDecline) {
   breaker.refuse_with = errc::circuit_open;
   const result<int> r =
