@@ -3,6 +3,9 @@
 (() => {
   const report = JSON.parse(document.getElementById("data").textContent);
   const runs = report.runs;
+  // Not Math.max(...values): a run of an hour has more values than a call may have arguments.
+  const least = values => values.reduce((a, b) => Math.min(a, b), Infinity);
+  const most = values => values.reduce((a, b) => Math.max(a, b), -Infinity);
   const seconds = Math.max(1, ...runs.map(run => run.intended.length));
   const place = document.getElementById("charts");
   let drawn = [];  // of one colour scheme: {destroy()}
@@ -99,8 +102,8 @@
     const ms = values.filter(value => value > 0);
     const steps = [];
     for (let decade = 1e-4; decade < 1e9; decade *= 10) steps.push(decade, 2 * decade, 5 * decade);
-    const min = steps.filter(step => step <= Math.min(...ms) * 0.95).pop();
-    const max = steps.find(step => step >= Math.max(...ms) * 1.05);
+    const min = steps.filter(step => step <= least(ms) * 0.95).pop();
+    const max = steps.find(step => step >= most(ms) * 1.05);
     const rounded = value => /^[125]\.0*e/.test(value.toExponential(3));
     return axis("latency (log)", {
       type: "logarithmic", min, max,
@@ -144,12 +147,12 @@
     const limits = runs[0].capacity > 0
         ? [{value: runs[0].capacity, name: `the machine can do ${trimmed(runs[0].capacity)}/s`}] : [];
     // The load may be many times what any server could do; its height must not press the answer flat.
-    const asked = Math.max(...runs.flatMap(run => run.intended));
-    const answered = Math.max(1, runs[0].capacity, ...runs.flatMap(run => run.goodput));
+    const asked = most(runs.flatMap(run => run.intended));
+    const answered = Math.max(1, runs[0].capacity, most(runs.flatMap(run => run.goodput)));
     const cut = asked > 3 * answered;
     const y = axis("journeys per second", {beginAtZero: true, ...(cut ? {max: Math.ceil(answered * 0.25) * 10} : {})});
     chart(canvasIn("chart-served", "How many were served in time, of those who asked",
-              `In time: within ${time(runs[0].slo_ms)} of the moment the user wanted it. ` +
+              (runs[0].slo_ms > 0 ? `In time: within ${time(runs[0].slo_ms)} of the moment the user wanted it. ` : "") +
               (cut ? `The load climbs out of the picture, to ${asked} per second.` : "") +
               (allStarted ? " Every intended journey was started." : ""), true),
           datasets, {x: timeAxis(), y}, {backdrop: {limits}});
@@ -160,8 +163,8 @@
     error: "error", broken: "broken connection"};
 
   function fates() {
-    const most = Math.max(1, ...runs.flatMap(run => run.intended.map(
-        (_, s) => Object.keys(outcomes).reduce((sum, name) => sum + run.outcomes[name][s], 0))));
+    const highest = Math.max(1, most(runs.flatMap(run => run.intended.map(
+        (_, s) => Object.keys(outcomes).reduce((sum, name) => sum + run.outcomes[name][s], 0)))));
     for (const [i, run] of runs.entries()) {
       const datasets = Object.keys(outcomes)
           .filter(name => runs.some(r => r.outcomes[name].some(count => count > 0)))
@@ -169,8 +172,8 @@
             label: outcomes[name], data: steps(run.outcomes[name]), backgroundColor: faint(css("outcome-" + name), 0.85),
             borderWidth: 0, fill: at === 0 ? "origin" : "-1", pointRadius: 0, stepped: true, pointStyle: "rect"}));
       chart(canvasIn("chart-outcomes-" + i, `${run.label}: what became of the calls`,
-                `Calls of the step ${run.slo_step}, by the second in which they were wanted.`),
-            datasets, {x: timeAxis(), y: axis("calls per second", {stacked: true, min: 0, suggestedMax: most})});
+                `${run.slo_step ? `Calls of the step ${run.slo_step}` : "Calls"}, by the second in which they were wanted.`),
+            datasets, {x: timeAxis(), y: axis("calls per second", {stacked: true, min: 0, suggestedMax: highest})});
     }
   }
 
@@ -230,15 +233,15 @@
     if (cells.length === 0) return;
     const perDecade = report.rows_per_decade;
     const rowOf = ms => perDecade * Math.log10(ms / report.first_row_ms);
-    const first = Math.max(0, Math.min(...cells.map(cell => cell[1])) - 1);
-    const end = Math.max(...cells.map(cell => cell[1]), Math.ceil(rowOf(Math.max(1, runs[0].slo_ms)))) + 2;
-    const most = Math.max(...cells.map(cell => cell[2]));
+    const first = Math.max(0, least(cells.map(cell => cell[1])) - 1);
+    const end = Math.max(most(cells.map(cell => cell[1])), Math.ceil(rowOf(Math.max(1, runs[0].slo_ms)))) + 2;
+    const fullest = most(cells.map(cell => cell[2]));
     const rgb = name => { const {r, g, b} = Chart.helpers.color(css(name))._rgb; return [r, g, b]; };
     for (const [i, run] of runs.entries()) {
-      const note = `Answered or timed-out calls; the stronger the colour, the more (at most ${most} in a cell).`;
+      const note = `Answered or timed-out calls; the stronger the colour, the more (at most ${fullest} in a cell).`;
       const canvas = canvasIn("chart-heatmap-" + i, `${run.label}: where the latencies lie`, note);
       const draw = () => canvas.clientWidth > 0 ? drawHeatmap(canvas, {
-        cells: run.heatmap, seconds, rows: [first, end], rowOf, most,
+        cells: run.heatmap, seconds, rows: [first, end], rowOf, most: fullest,
         rowMs: row => report.first_row_ms * 10 ** (row / perDecade),
         low: rgb("heat-low"), high: rgb("heat-high"), ink: css("ink"), soft: css("soft"), line: css("line"), shade: css("shade"),
         spans, slo: run.slo_ms, format: time}) : () => "";
