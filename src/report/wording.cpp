@@ -144,12 +144,13 @@ std::string html_escaped(std::string_view text) {
 std::string terminal_safe(std::string_view text) {
   std::string out;
   out.reserve(text.size());
-  for (const char c : text) {
-    if (is_control(static_cast<unsigned char>(c))) {
-      out += replacement;
-    } else {
-      out += c;
-    }
+  while (!text.empty()) {
+    const std::size_t length = sequence_length(text);
+    // The second block of controls has two bytes each; U+009B begins an escape sequence as ESC [ does.
+    const bool control = length == 2 ? text.front() == '\xC2' && static_cast<unsigned char>(text[1]) < 0xA0
+                                     : is_control(static_cast<unsigned char>(text.front()));
+    out += length == 0 || control ? replacement : text.substr(0, length);
+    text.remove_prefix(std::max<std::size_t>(length, 1));
   }
   return out;
 }

@@ -26,7 +26,8 @@ namespace weir::report {
 [[nodiscard]] std::string padded_left(const std::string& text, std::size_t width);
 /// For text and attribute values: & < > " ' become entities, control characters a replacement sign.
 [[nodiscard]] std::string html_escaped(std::string_view);
-/// For a terminal: control characters (escape sequences in a hostile label) become a replacement sign.
+/// For a terminal: control characters (escape sequences in a hostile label) and bytes that are not UTF-8 become a
+/// replacement sign.
 [[nodiscard]] std::string terminal_safe(std::string_view);
 
 /// With a replacement sign for every byte that is not well-formed UTF-8: JSON readers refuse the rest.

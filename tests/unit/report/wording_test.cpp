@@ -69,7 +69,19 @@ TEST(Wording, HtmlIsEscaped) {
             "b\xEF\xBF\xBD");
 }
 
-TEST(Wording, TerminalsGetNoEscapeSequences) { EXPECT_EQ(terminal_safe("\x1b[2Jx\n"), "\xEF\xBF\xBD[2Jx\xEF\xBF\xBD"); }
+TEST(Wording, TerminalsGetNoEscapeSequences) {
+  const std::string sign = "\xEF\xBF\xBD";
+  EXPECT_EQ(terminal_safe("\x1b[2Jx\n"), sign + "[2Jx" + sign);
+  EXPECT_EQ(terminal_safe("\xC2\x9B"
+                          "2J"),
+            sign + "2J")
+      << "CSI as one character";
+  EXPECT_EQ(terminal_safe("\x9B"
+                          "2J"),
+            sign + "2J")
+      << "CSI as one byte";
+  EXPECT_EQ(terminal_safe("© ä ≥ 😀"), "© ä ≥ 😀");
+}
 
 TEST(Wording, IllFormedUtf8IsReplaced) {
   const std::string sign = "\xEF\xBF\xBD";
