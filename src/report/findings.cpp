@@ -10,10 +10,6 @@ namespace {
 
 constexpr double seconds_of(duration d) noexcept { return std::chrono::duration<double>(d).count(); }
 
-double ratio(std::uint64_t part, std::uint64_t whole) noexcept {
-  return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
-}
-
 /// Counted into `second_result` number i or later: the warm-up's last, partly measured second is left out.
 std::size_t first_measured_second(const run_result& run) noexcept {
   return static_cast<std::size_t>(std::ceil(std::max(0.0, seconds_of(run.warmup))));
@@ -26,6 +22,10 @@ std::size_t last_measured_second(const run_result& run) noexcept {
 
 }  // namespace
 
+double share_of(std::uint64_t part, std::uint64_t whole) noexcept {
+  return whole == 0 ? 0.0 : std::min(1.0, static_cast<double>(part) / static_cast<double>(whole));
+}
+
 void latency::merge(const latency& other) {
   if (other.censored != 0) {
     censored_at = censored == 0 ? other.censored_at : std::min(censored_at, other.censored_at);
@@ -34,7 +34,7 @@ void latency::merge(const latency& other) {
   samples.merge(other.samples);
 }
 
-double latency::censored_share() const noexcept { return ratio(censored, samples.count()); }
+double latency::censored_share() const noexcept { return share_of(censored, samples.count()); }
 
 estimate latency::quantile(double q) const {
   const duration value = samples.quantile(q);
@@ -183,8 +183,8 @@ std::vector<key_figure> key_figures(const run_result& run) {
       time_figure("latency of the admitted, p95", slo.admitted, 0.95),
       time_figure("latency of the admitted, p99", slo.admitted, 0.99),
       count_figure("rejected calls", sum.of(verdict::rejected), better::neither),
-      time_figure("time to a rejection, p50", slo.rejected, 0.5),
-      time_figure("time to a rejection, p99", slo.rejected, 0.99),
+      time_figure("time to a rejection, p50", sum.rejected, 0.5),
+      time_figure("time to a rejection, p99", sum.rejected, 0.99),
       count_figure("failed calls (not rejected)", sum.failures(), better::lower),
       ratio_figure("success per request", load::request_success(run), sum.attempts != 0),
       ratio_figure("success per started journey", load::started_success(run), run.journeys.started != 0),
@@ -192,7 +192,7 @@ std::vector<key_figure> key_figures(const run_result& run) {
       recovery_figure(run),
   };
   for (auto& figure : figures) {
-    if (slo.rejected.empty() && figure.label.starts_with("time to a rejection")) figure.text = "none rejected";
+    if (sum.rejected.empty() && figure.label.starts_with("time to a rejection")) figure.text = "none rejected";
     figure.headline = figure.label.starts_with("goodput") || figure.label == "latency of the admitted, p95" ||
                       figure.label == "time to a rejection, p99" || figure.label == "recovered after the peak";
   }
@@ -315,10 +315,12 @@ std::string verdict_sentence(const run_result& run) {
   const std::string label = label_of(run);
   if (!run.generator.valid) return label + ": INVALID, the load generator itself could not keep up.";
   const auto& over = run.overload;
-  const totals slo = sum_of_slo_step(run);
   if (over.overloaded_seconds.empty()) {
-    const double in_time = run.journeys.intended == 0 ? 0 : ratio(slo.of(verdict::good), run.journeys.intended);
-    return label + ": " + percent_text(std::min(1.0, in_time)) + " of users served in time.";
+    if (run.journeys.intended == 0) return label + ": nobody came.";
+    // Without a step to measure by, good calls are no users: a journey has several.
+    if (run.slo_step.empty()) return label + ": " + percent_text(load::intended_success(run)) + " of journeys completed.";
+    return label + ": " + percent_text(share_of(sum_of_slo_step(run).of(verdict::good), run.journeys.intended)) +
+           " of users served in time.";
   }
   std::string sentence = label + ": " + number_text(over.goodput_per_s) + "/s served in time";
   const double of_capacity = over.capacity_per_s > 0 ? over.goodput_per_s / over.capacity_per_s : 0;

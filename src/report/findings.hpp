@@ -39,6 +39,9 @@ struct latency {
 /// "710ms" or "≥10s": for columns that say elsewhere what the sign means.
 [[nodiscard]] std::string short_text(estimate);
 
+/// `part` of `whole`, in [0, 1]; 0 of nothing.
+[[nodiscard]] double share_of(std::uint64_t part, std::uint64_t whole) noexcept;
+
 /// Sums over some steps of a run.
 struct totals {
   std::uint64_t calls = 0, attempts = 0, checks_passed = 0, checks_failed = 0;
@@ -93,7 +96,7 @@ struct key_figure {
 /// Why the numbers of `a` and `b` cannot be held against each other; empty: they can.
 [[nodiscard]] std::vector<std::string> comparability(const run_result& a, const run_result& b);
 
-/// "bare: 0.7/s served within 800ms, 4 % of what the machine can do." One sentence per run.
+/// "bare: 0.7/s served in time, 4 % of what the machine can do." One sentence per run.
 [[nodiscard]] std::string verdict_sentence(const run_result&);
 /// The run's label, or "run" where it has none.
 [[nodiscard]] std::string label_of(const run_result&);

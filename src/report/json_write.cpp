@@ -93,8 +93,7 @@ class k6_metrics {
   }
   void gauge(std::string_view name, std::uint64_t value) { add(name, "gauge", "default", {{"value", value}}); }
   void rate(std::string_view name, std::uint64_t yes, std::uint64_t of) {
-    const double share = of == 0 ? 0.0 : static_cast<double>(yes) / static_cast<double>(of);
-    add(name, "rate", "default", {{"rate", share}, {"passes", yes}, {"fails", of - std::min(yes, of)}});
+    add(name, "rate", "default", {{"rate", share_of(yes, of)}, {"passes", yes}, {"fails", of - std::min(yes, of)}});
   }
   void trend(std::string_view name, const latency& of) {
     json::object values;

@@ -40,13 +40,10 @@ std::string corner(const std::string& text) { return element("th", html_escaped(
 
 /// good, bad or nothing: what the change from `a` to `b` is.
 std::string change_class(const key_figure& a, const key_figure& b) {
-  if (!a.known || !b.known || a.direction == better::neither || a.value == b.value) return "";
+  const std::string change = delta_text(a, b);
+  if (change.empty() || change == "=" || a.direction == better::neither) return "";
   const bool improved = (b.value > a.value) == (a.direction == better::higher);
   return improved ? "improved" : "worsened";
-}
-
-double part(std::uint64_t some, std::uint64_t whole) noexcept {
-  return whole == 0 ? 0.0 : std::min(1.0, static_cast<double>(some) / static_cast<double>(whole));
 }
 
 }  // namespace
@@ -148,7 +145,7 @@ std::string outcomes_html(const runs_t& runs) {
     std::string cells = element("th", "<i class=\"chip outcome-" + name + "\"></i>" + name, "scope=\"row\"");
     for (const auto& sum : sums) {
       cells += number_cell(std::to_string(sum.verdicts[v]) +
-                           (sum.calls == 0 ? "" : " · " + percent_text(part(sum.verdicts[v], sum.calls))));
+                           (sum.calls == 0 ? "" : " · " + percent_text(share_of(sum.verdicts[v], sum.calls))));
     }
     body += element("tr", cells) + "\n";
   }
@@ -162,14 +159,15 @@ std::string funnel_html(const runs_t& runs) {
     std::string body;
     const auto bar = [&](const std::string& name, std::uint64_t count, std::uint64_t ok, std::uint64_t whole) {
       char width[32];
-      std::snprintf(width, sizeof width, "%.2f%%", 100 * part(ok, run.journeys.intended));
+      std::snprintf(width, sizeof width, "%.2f%%", 100 * share_of(ok, run.journeys.intended));
       const std::string shown =
           "<div class=\"bar\"><div class=\"run" + std::to_string(i) + "\" style=\"width:" + width + "\"></div></div>";
       body +=
-          element("tr", text_cell(name) + number_cell(std::to_string(count)) + number_cell(std::to_string(ok)) +
-                            number_cell(whole == 0 ? "–" : percent_text(part(ok, whole))) +
-                            number_cell(run.journeys.intended == 0 ? "–" : percent_text(part(ok, run.journeys.intended))) +
-                            element("td", shown)) +
+          element("tr",
+                  text_cell(name) + number_cell(std::to_string(count)) + number_cell(std::to_string(ok)) +
+                      number_cell(whole == 0 ? "–" : percent_text(share_of(ok, whole))) +
+                      number_cell(run.journeys.intended == 0 ? "–" : percent_text(share_of(ok, run.journeys.intended))) +
+                      element("td", shown)) +
           "\n";
     };
     bar("journeys started", run.journeys.intended, run.journeys.started, run.journeys.intended);
@@ -230,7 +228,8 @@ std::string validity_html(const runs_t& runs) {
                                                         {"lateness of starts, p99", ""},
                                                         {"lateness, max", ""},
                                                         {"lag of the event loop, p99", ""},
-                                                        {"connections opened of ports", ""},
+                                                        {"connections opened", ""},
+                                                        {"most in 60 s, of ports", ""},
                                                         {"descriptors, peak of limit", ""},
                                                         {"own CPU, mean and worst second", ""}};
   for (std::size_t i = 0; i < runs.size(); ++i) {
@@ -238,29 +237,34 @@ std::string validity_html(const runs_t& runs) {
     const auto& g = runs[i].generator;
     const auto& j = runs[i].journeys;
     const auto late = [&](double q) { return g.lateness.empty() ? "–" : duration_text(g.lateness.quantile(q)); };
-    const std::string values[] = {g.valid ? "✓ VALID" : "✗ INVALID",
-                                  std::to_string(j.intended),
-                                  std::to_string(j.started),
-                                  std::to_string(j.dropped),
-                                  std::to_string(j.completed),
-                                  std::to_string(j.failed),
-                                  std::to_string(j.interrupted),
-                                  late(0.99),
-                                  late(1),
-                                  g.loop_lag.empty() ? "–" : duration_text(g.loop_lag.quantile(0.99)),
-                                  std::to_string(g.connections_opened) + " of " + std::to_string(g.ports_available),
-                                  std::to_string(g.descriptors_peak) + " of " + std::to_string(g.descriptors_limit),
-                                  percent_text(g.own_cpu_share) + ", " + percent_text(g.own_cpu_peak) + " of a core"};
+    const std::string values[] = {
+        g.valid ? "✓ VALID" : "✗ INVALID",
+        std::to_string(j.intended),
+        std::to_string(j.started),
+        std::to_string(j.dropped),
+        std::to_string(j.completed),
+        std::to_string(j.failed),
+        std::to_string(j.interrupted),
+        late(0.99),
+        late(1),
+        g.loop_lag.empty() ? "–" : duration_text(g.loop_lag.quantile(0.99)),
+        std::to_string(g.connections_opened),
+        std::to_string(g.connections_per_minute_peak) + " of " + std::to_string(g.ports_available),
+        std::to_string(g.descriptors_peak) + " of " + std::to_string(g.descriptors_limit),
+        percent_text(g.own_cpu_share) + ", " + percent_text(g.own_cpu_peak) + " of a core"};
     for (std::size_t row = 0; row < rows.size(); ++row) rows[row].second += number_cell(values[row]);
   }
   std::string body;
   for (const auto& [name, cells] : rows) body += element("tr", text_cell(name) + cells) + "\n";
   std::string out = table(head, body);
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    if (runs[i].generator.reasons.empty()) continue;
-    std::string reasons;
-    for (const auto& reason : runs[i].generator.reasons) reasons += element("li", html_escaped(reason));
-    out += element("p", chip(i) + html_escaped(label_of(runs[i])) + ":") + element("ul", reasons);
+    std::string items;
+    for (const auto& reason : runs[i].generator.reasons) items += element("li", html_escaped(reason));
+    for (const auto& [error, count] : runs[i].generator.own_errors) {
+      items +=
+          element("li", html_escaped("own error, not the server's: " + error + ", " + std::to_string(count) + " times"));
+    }
+    if (!items.empty()) out += element("p", chip(i) + html_escaped(label_of(runs[i])) + ":") + element("ul", items);
   }
   return out;
 }

@@ -13,10 +13,6 @@ namespace {
 
 constexpr std::size_t name_width = 34;
 
-double part(std::uint64_t some, std::uint64_t whole) noexcept {
-  return whole == 0 ? 0.0 : static_cast<double>(some) / static_cast<double>(whole);
-}
-
 std::string per_second(double count, double seconds) { return seconds > 0 ? number_text(count / seconds) + "/s" : "–"; }
 
 /// "    http_reqs.........................: value": k6's dotted lines.
@@ -28,9 +24,12 @@ void line(std::ostream& out, const std::string& name, const std::string& value, 
 
 void heading(std::ostream& out, const char* text) { out << "\n  █ " << text << "\n\n"; }
 
+std::string share_text(std::uint64_t some, std::uint64_t whole) {
+  return whole == 0 ? "–" : percent_text(share_of(some, whole));
+}
+
 std::string of_whole(std::uint64_t some, std::uint64_t whole) {
-  return padded_left(whole == 0 ? "–" : percent_text(part(some, whole)), 9) + "  " + std::to_string(some) + " out of " +
-         std::to_string(whole);
+  return padded_left(share_text(some, whole), 9) + "  " + std::to_string(some) + " out of " + std::to_string(whole);
 }
 
 std::string trend(const latency& of) {
@@ -118,6 +117,9 @@ void load_validity(std::ostream& out, const run_result& run) {
        lateness.empty() ? "no samples"
                         : "p50=" + short_text(lateness.quantile(0.5)) + " p99=" + short_text(lateness.quantile(0.99)) +
                               " max=" + short_text(lateness.max()));
+  line(out, "lag of the event loop",
+       g.loop_lag.empty() ? "no samples"
+                          : "p99=" + duration_text(g.loop_lag.quantile(0.99)) + " max=" + duration_text(g.loop_lag.max()));
   line(out, "ports",
        std::to_string(g.connections_opened) + " connections opened, at most " +
            std::to_string(g.connections_per_minute_peak) + " in 60 s; " + std::to_string(g.ports_available) +
@@ -169,14 +171,15 @@ void outcomes(std::ostream& out, const run_result& run, const totals& sum) {
 
 void success(std::ostream& out, const run_result& run, const totals& sum) {
   heading(out, "SUCCESS (each hides what the next one shows)");
+  const auto ratio = [](double value, std::uint64_t of) { return padded_left(of == 0 ? "–" : percent_text(value), 9); };
   line(out, "per request",
-       padded_left(percent_text(load::request_success(run)), 9) + "  answers as expected, of all " +
-           std::to_string(sum.attempts) + " requests sent");
+       ratio(load::request_success(run), sum.attempts) + "  answers as expected, of all " + std::to_string(sum.attempts) +
+           " requests sent");
   line(out, "per started journey",
-       padded_left(percent_text(load::started_success(run)), 9) + "  journeys completed, of the " +
+       ratio(load::started_success(run), run.journeys.started) + "  journeys completed, of the " +
            std::to_string(run.journeys.started) + " that started");
   line(out, "per intended journey",
-       padded_left(percent_text(load::intended_success(run)), 9) + "  journeys completed, of the " +
+       ratio(load::intended_success(run), run.journeys.intended) + "  journeys completed, of the " +
            std::to_string(run.journeys.intended) + " that users wanted to start");
 }
 
@@ -190,10 +193,9 @@ void funnel(std::ostream& out, const run_result& run) {
   for (const auto& step : run.steps) {
     const totals sum = sum_of(step);
     const std::uint64_t ok = sum.of(verdict::good) + sum.of(verdict::slow);
-    const auto share = [&](std::uint64_t whole) { return whole == 0 ? "–" : percent_text(part(ok, whole)); };
     out << "    " << padded(terminal_safe(step.journey) + " / " + terminal_safe(step.step), width)
         << padded_left(std::to_string(step.reached), 10) << padded_left(std::to_string(ok), 10)
-        << padded_left(share(step.reached), 12) << padded_left(share(run.journeys.intended), 13) << '\n';
+        << padded_left(share_text(ok, step.reached), 12) << padded_left(share_text(ok, run.journeys.intended), 13) << '\n';
   }
 }
 
@@ -216,9 +218,9 @@ void capacity(std::ostream& out, const run_result& run) {
     line(out, "overload", "none: never more intended than the capacity");
     return;
   }
+  const std::string within = run.slo > duration{} ? "within " + duration_text(run.slo) : "as expected";
   line(out, "goodput in overload",
-       number_text(over.goodput_per_s) + "/s within " + duration_text(run.slo) + ", mean of " +
-           std::to_string(over.overloaded_seconds.size()) +
+       number_text(over.goodput_per_s) + "/s " + within + ", mean of " + std::to_string(over.overloaded_seconds.size()) +
            " seconds; worst 5 s: " + number_text(over.worst_5s_goodput_per_s) + "/s");
   line(out, "recovery",
        over.recovered_after_s ? number_text(*over.recovered_after_s) + " s after the peak"

@@ -178,6 +178,35 @@ TEST(Verdict, WithoutOverloadTheShareOfUsersIsGiven) {
   EXPECT_EQ(verdict_sentence(run), "calm: 97 % of users served in time.");
 }
 
+// Three steps, a third of the users: as many good calls as users, and no "100 % of users".
+TEST(Verdict, WithoutAStepToMeasureByCallsAreNoUsers) {
+  load::run_result run;
+  run.label = "calm";
+  run.journeys = {.intended = 99, .started = 99, .completed = 33, .failed = 66};
+  run.steps.resize(3);
+  for (auto& step : run.steps) step.verdicts = {33, 0, 0, 0, 0, 0};
+  EXPECT_EQ(verdict_sentence(run), "calm: 33.3 % of journeys completed.");
+}
+
+TEST(Verdict, OfAnEmptyRunNothingIsClaimed) { EXPECT_EQ(verdict_sentence(load::run_result{}), "run: nobody came."); }
+
+TEST(KeyFigures, RejectionsOfEveryStepAreTimed) {
+  load::run_result run;
+  run.slo_step = "first";
+  run.steps.resize(2);
+  run.steps[0].step = "first";
+  run.steps[1].step = "second";
+  run.steps[1].verdicts = {0, 0, 5, 0, 0, 0};
+  run.steps[1].rejected.record(2ms, 5);
+  for (const auto& figure : key_figures(run)) {
+    if (figure.label == "rejected calls") {
+      EXPECT_EQ(figure.text, "5");
+    } else if (figure.label.starts_with("time to a rejection")) {
+      EXPECT_EQ(figure.text, "2ms");
+    }
+  }
+}
+
 TEST(Thresholds, ObservedValuesHaveTheUnitOfTheirMetric) {
   EXPECT_EQ(observed_text({"http_req_duration{step:register}", "p(95)<800", 667.4, true, true}), "667ms");
   EXPECT_EQ(observed_text({"http_req_failed", "rate<0.01", 0.0234, false, true}), "2.3 %");

@@ -69,6 +69,7 @@ TEST(Page, NothingInARunBecomesMarkup) {
   run.thresholds[0].metric = run.thresholds[0].expression = hostile;
   run.generator.valid = false;
   run.generator.reasons = {hostile};
+  run.generator.own_errors = {{hostile, 1}};
   const std::string calm = html({synthetic_bare(), synthetic_bare()});
   const std::string page = html({run, synthetic_bare()});
   EXPECT_THAT(page, Not(HasSubstr("alert('1')</script>")));
@@ -96,6 +97,25 @@ TEST(Page, WarnsOfRunsThatCannotBeCompared) {
       page, HasSubstr("These runs are not comparable</strong><ul><li>different seeds: &#39;42&#39; and &#39;43&#39;</li>"));
   EXPECT_THAT(page, Not(HasSubstr("times shorter"))) << "no boast about runs that cannot be compared";
   EXPECT_THAT(html({synthetic_bare(), synthetic_protected()}), Not(HasSubstr("class=\"notice\" role")));
+}
+
+TEST(Page, ValidityTellsOurOwnErrorsAndWhatThePortsAreHeldAgainst) {
+  load::run_result run = synthetic_bare();
+  run.generator.connections_opened = 90'000;
+  run.generator.connections_per_minute_peak = 700;
+  run.generator.ports_available = 28'000;
+  run.generator.own_errors = {{"no free local port", 3}};
+  const std::string page = html({run});
+  EXPECT_THAT(page, HasSubstr("700 of 28000"));
+  EXPECT_THAT(page, HasSubstr("no free local port, 3 times"));
+}
+
+TEST(Page, AChangeThatCannotBeToldHasNoColour) {
+  load::run_result worse = synthetic_bare();  // both end at their time-outs: lower bounds
+  worse.steps[0].censored_at *= 2;
+  const std::string table = key_table_html({synthetic_bare(), worse});
+  EXPECT_THAT(table, Not(HasSubstr("class=\"worsened\"></td>")));
+  EXPECT_THAT(table, Not(HasSubstr("class=\"improved\"></td>")));
 }
 
 TEST(PageData, SeriesAreBySecondAndTimesInMilliseconds) {

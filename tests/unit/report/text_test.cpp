@@ -89,6 +89,12 @@ TEST(TextSummary, TheThreeRatiosHaveTheirDenominators) {
           "per intended journey..............:      40 %  journeys completed, of the 100 that users wanted to start\n"));
 }
 
+TEST(TextSummary, NothingOfNothingIsNoSuccess) {
+  const std::string text = text_summary(load::run_result{});
+  EXPECT_THAT(text, HasSubstr("        –  journeys completed, of the 0 that started\n"));
+  EXPECT_THAT(text, Not(HasSubstr("100 %")));
+}
+
 TEST(TextSummary, RejectionsAreNotFailures) {
   const std::string text = text_summary(small_run());
   EXPECT_THAT(text, HasSubstr("    rejected..........................:      25 %  20 out of 80             429 or 503"));
@@ -103,6 +109,9 @@ TEST(TextSummary, ValidityGivesTheReasons) {
   EXPECT_THAT(text, HasSubstr("    INVALID: "));
   EXPECT_THAT(text, HasSubstr("      - 20 of 100 journeys dropped (20 %), limit 0.1 %\n"));
   EXPECT_THAT(text_summary(synthetic_bare()), HasSubstr("    VALID: "));
+  load::run_result lagging = small_run();
+  lagging.generator.loop_lag.record(250ms, 2);
+  EXPECT_THAT(text_summary(lagging), HasSubstr("lag of the event loop.............: p99=250ms max=250ms\n"));
 }
 
 TEST(TextSummary, FunnelIsConditionalAndAbsolute) {
