@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <utility>
 
 namespace ticketing {
@@ -115,11 +116,11 @@ task<response> routes::healthz(const request&) { co_return response{.body = R"({
 task<response> routes::counters(const request&) { co_return response{.body = counters_json()}; }
 
 task<std::variant<std::string, response>> routes::hash(const request& r, std::string password) {
-  protection::hash_permit permit;
+  std::optional<protection::hash_permit> permit;
   if (guard_ != nullptr) {
     auto admitted = co_await guard_->admit_hash(r.arrival);
     if (!admitted) co_return r.gone() ? client_left() : guard_->refusal(admitted.error());
-    permit = std::move(*admitted);
+    permit.emplace(std::move(*admitted));
   }
   auto on_worker = [password = std::move(password), cost = cost_] {
     const auto start = std::chrono::steady_clock::now();
@@ -129,10 +130,10 @@ task<std::variant<std::string, response>> routes::hash(const request& r, std::st
   // Throws if hashing fails, which is nobody's overload: the permit that is dropped then counts as ignored.
   auto hashed = co_await hash_workers_.run(std::move(on_worker));
   if (!hashed) {
-    permit.cancel();
+    if (permit) permit->cancel();
     co_return r.gone() ? client_left() : shutting_down();
   }
-  permit.release(r.gone() ? weir::outcome::ignored : weir::outcome::success);
+  if (permit) permit->release(r.gone() ? weir::outcome::ignored : weir::outcome::success);
   if (guard_ != nullptr) guard_->hashed_in(hashed->second);
   if (r.gone()) co_return client_left();
   co_return std::move(hashed->first);

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <latch>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -207,18 +208,18 @@ TEST(concurrency_limiter_race, no_release_goes_unseen_by_a_waiter) {
   concurrency_limiter limiter{{.limit = 1}};
   signalled queue;
   limiter.attach(&queue);
-  concurrency_limiter::permit held;
+  std::optional<concurrency_limiter::permit> held;
   std::atomic<int> begun = 0, released = 0;
   std::jthread releaser{[&] {
     for (int round = 1; round <= meetings; ++round) {
       while (begun.load() < round) std::this_thread::yield();
-      held.release(outcome::success);
+      held->release(outcome::success);
       released.store(round);
     }
   }};
   int unseen = 0;
   for (int round = 1; round <= meetings; ++round) {
-    held = *limiter.try_acquire();
+    held.emplace(*limiter.try_acquire());
     const std::uint64_t told = queue.told;
     begun.store(round);
     for (int i = round % 32; i > 0; --i) static_cast<void>(limiter.now());  // meets at different points

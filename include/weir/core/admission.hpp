@@ -48,6 +48,7 @@ struct completion {
 /// - `cancel()`: the call was never started; what the admission took is refunded as if it had not asked.
 /// - `~permit()`: `release(outcome::ignored)`.
 ///
+/// Only a policy makes one; give it no default constructor, or `result<permit>{}` is an admission that nobody granted.
 /// Not thread-safe by itself: one owner at a time. All are noexcept and cheap.
 template <class P>
 concept permit_type = std::movable<P> && !std::copyable<P> && requires(P& p, const completion& c, outcome o) {
@@ -94,7 +95,8 @@ concept waitable_policy = admission_policy<P> && requires(P& p, const P& cp, con
   { cp.next_available(cost, now) } noexcept -> std::same_as<time_point>;
 };
 
-/// What a value that a call returned says about the callee. Specialise it for your own types.
+/// What a value that a call returned says about the callee. Specialise it for your own types. `of` returns an outcome or,
+/// where the value tells more (the Retry-After of a 429), a completion.
 template <class T>
 struct outcome_traits {
   static outcome of(const T&) noexcept { return outcome::success; }

@@ -85,7 +85,6 @@ class basic_concurrency_limiter {
   /// The right to use `cost` slots until it ends. See `permit_type`.
   class [[nodiscard]] permit {
    public:
-    permit() noexcept = default;
     permit(permit&& other) noexcept : limiter_(std::exchange(other.limiter_, nullptr)), cost_(other.cost_) {}
     permit& operator=(permit&& other) noexcept {
       if (this != &other) {
@@ -115,8 +114,8 @@ class basic_concurrency_limiter {
     friend class basic_concurrency_limiter;
     permit(basic_concurrency_limiter* limiter, std::uint32_t cost) noexcept : limiter_(limiter), cost_(cost) {}
 
-    basic_concurrency_limiter* limiter_ = nullptr;
-    std::uint32_t cost_ = 0;
+    basic_concurrency_limiter* limiter_;
+    std::uint32_t cost_;
   };
 
   /// Errors: std::invalid_argument naming the field.

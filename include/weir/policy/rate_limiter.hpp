@@ -47,7 +47,6 @@ class basic_rate_limiter {
   /// The right to one call, spent as soon as it is given: ending it does nothing. See `permit_type`.
   class [[nodiscard]] permit {
    public:
-    permit() noexcept = default;
     permit(permit&& other) noexcept
         : limiter_(std::exchange(other.limiter_, nullptr)), cost_(other.cost_), epoch_(other.epoch_) {}
     permit& operator=(permit&& other) noexcept {
@@ -76,9 +75,9 @@ class basic_rate_limiter {
     permit(basic_rate_limiter* limiter, std::uint32_t cost, std::uint32_t epoch) noexcept
         : limiter_(limiter), cost_(cost), epoch_(epoch) {}
 
-    basic_rate_limiter* limiter_ = nullptr;
-    std::uint32_t cost_ = 0;
-    std::uint32_t epoch_ = 0;
+    basic_rate_limiter* limiter_;
+    std::uint32_t cost_;
+    std::uint32_t epoch_;
   };
 
   /// Starts with a full bucket. Errors: std::invalid_argument naming the field.

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -128,13 +129,11 @@ TEST(concurrency_limiter, every_way_to_end_gives_back_exactly_once_and_is_counte
 // F-D10: a peer's listeners gave back twice.
 TEST(concurrency_limiter, moving_permits_moves_the_obligation) {
   concurrency_limiter limiter{{.limit = 3}};
-  concurrency_limiter::permit empty;
-  empty.release(outcome::success);
-  empty.cancel();
   auto a = *limiter.try_acquire({.cost = 2});
   auto b = *limiter.try_acquire();
   concurrency_limiter::permit c{std::move(a)};
   a.release(outcome::success);  // NOLINT(bugprone-use-after-move): moved-from permits are empty
+  a.cancel();
   EXPECT_EQ(limiter.snapshot().slots_in_use, 3u);
   c = std::move(b);
   EXPECT_EQ(limiter.snapshot().slots_in_use, 1u) << "what was overwritten went back";
@@ -221,9 +220,9 @@ TEST(concurrency_limiter, observers_hear_of_refusals_and_changes) {
 TEST(concurrency_limiter_death, a_permit_that_outlives_its_limiter_is_caught) {
   EXPECT_DEATH(
       {
-        concurrency_limiter::permit survivor;
+        std::optional<concurrency_limiter::permit> survivor;
         concurrency_limiter limiter{{.limit = 1}};
-        survivor = *limiter.try_acquire();
+        survivor.emplace(*limiter.try_acquire());
       },
       "outlives");
 }
