@@ -26,6 +26,7 @@
 #include <weir/policy/concurrency_limiter.hpp>
 #include <weir/policy/rate_limiter.hpp>
 #include <weir/policy/rate_limiter_config.hpp>
+#include <weir/policy/resilience4j_preset.hpp>
 #include <weir/queue/wait_node.hpp>
 #include <weir/queue/wait_operation.hpp>
 #include <weir/queue/wait_queue.hpp>
