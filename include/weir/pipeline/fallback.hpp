@@ -42,7 +42,7 @@ enum class fallback_cause : std::uint8_t {
 /// Why the substitute is asked.
 struct fallback_reason {
   fallback_cause cause = fallback_cause::rejected;
-  rejection why{};                    ///< rejected: by whom, and when to come back; failed: the error of a weir::result
+  rejection why{};                    ///< rejected: by whom, and when to come back; else the error of a weir::result
   outcome result = outcome::ignored;  ///< failed, threw: failure or overload
   std::exception_ptr error{};         ///< threw: what; std::rethrow_exception(error) declines to substitute
 };
@@ -121,27 +121,28 @@ class basic_fallback {
     try {
       detail::by_outcome_traits classify;
       auto r = detail::run_under(policy, c, classify, std::forward<F>(f));
-      if (!r) {
-        why.why = r.error();
-        if constexpr (detail::is_weir_result<out>) {
-          if (why.why == condition::cancelled || why.why.code() == boost::system::errc::operation_canceled) {
-            return out{boost::system::in_place_error, why.why};
-          }
-        }
-        if constexpr (detail::is_weir_result<returned>) {  // it may carry an error that is not weir's: a failure of f
-          why.result = detail::as_completion(outcome_traits<returned>::of(r)).result;
-          if (why.result != outcome::ignored) why.cause = fallback_cause::failed;
-        }
-      } else if constexpr (std::is_void_v<returned> || detail::is_weir_result<returned>) {
-        return detail::unwrapped<out>(std::move(r));
-      } else {
-        why.result = detail::as_completion(outcome_traits<returned>::of(*r)).result;
-        if (why.result == outcome::success || why.result == outcome::ignored) return detail::unwrapped<out>(std::move(r));
+      if (!r) why.why = r.error();
+      if constexpr (detail::is_weir_result<out>) {
+        if (!r && has_given_up(why.why)) return out{boost::system::in_place_error, why.why};
+      }
+      if constexpr (detail::is_weir_result<returned>) {  // it may carry an error that is not weir's: a failure of f
+        why.result = detail::as_completion(outcome_traits<returned>::of(r)).result;
+      } else if constexpr (!std::is_void_v<returned>) {
+        if (r) why.result = detail::as_completion(outcome_traits<returned>::of(*r)).result;
+      }
+      if (why.result == outcome::failure || why.result == outcome::overload) {
         why.cause = fallback_cause::failed;
+      } else if (r) {
+        return detail::unwrapped<out>(std::move(r));
       }
     } catch (const rejected_error& e) {
-      if (e.why() == condition::cancelled) throw;
+      if (has_given_up(e.why())) throw;
       why.why = e.why();
+      why.result = outcome_of_current_exception();
+      if (why.result != outcome::ignored) {  // thrown by `value()` of a result with an error that is not weir's
+        why.cause = fallback_cause::threw;
+        why.error = std::current_exception();
+      }
     } catch (...) {
       why.result = outcome_of_current_exception();
       if (why.result == outcome::ignored) throw;
@@ -165,6 +166,10 @@ class basic_fallback {
 
  private:
   static constexpr std::size_t own_exception = 3;
+
+  static bool has_given_up(const rejection& r) noexcept {
+    return r == condition::cancelled || r.code() == boost::system::errc::operation_canceled;
+  }
 
   template <class Out, class Substitute>
   Out substitute_for(const fallback_reason& why, Substitute&& substitute) {

@@ -124,6 +124,11 @@ TEST_F(FallbackTest, AForeignErrorInAResultIsNoRejection) {
   EXPECT_EQ(breaker.completions.at(0).result, outcome::failure);
   EXPECT_EQ(stale.snapshot().failed, 1u);
   EXPECT_EQ(stale.run(chain, [] { return result<int>{rejection{given_up}}; }, 7).error().code(), given_up);
+
+  const auto thrown = [](const error_code& code) { return [code] { return result<int>{rejection{code}}.value(); }; };
+  EXPECT_EQ(stale.run(chain, thrown(down), 8), 8);
+  EXPECT_THROW(stale.run(chain, thrown(given_up), 8), rejected_error);
+  EXPECT_EQ(stale.snapshot().threw, 1u);
   EXPECT_EQ(stale.snapshot().rejected, 0u);
 }
 
