@@ -1,5 +1,6 @@
 #include <weir/core/config.hpp>
 #include <weir/core/default_clock.hpp>
+#include <weir/core/detail/mutex.hpp>
 #include <weir/core/error.hpp>
 #include <weir/observe/spdlog_observer.hpp>
 #include <weir/pipeline/fallback.hpp>
@@ -12,7 +13,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <mutex>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -91,7 +91,7 @@ class spdlog_observer::sink {
 
   bool due(name policy, const char* kind, int reason, std::uint64_t& held_back) {
     const time_point now = now_();
-    std::lock_guard lock{mutex_};
+    const detail::scoped_lock lock{mutex_};
     const auto found = std::find_if(sources_.begin(), sources_.end(), [&](const source& s) {
       return s.policy == policy && s.kind == kind && s.reason == reason;
     });
@@ -111,9 +111,9 @@ class spdlog_observer::sink {
   std::shared_ptr<spdlog::logger> logger_;
   duration interval_;
   std::function<time_point()> now_;
-  std::mutex mutex_;
-  // Guarded by mutex_. A few per policy, and policies are few: searched in order.
-  std::vector<source> sources_;
+  detail::mutex mutex_;
+  // A few per policy, and policies are few: searched in order.
+  std::vector<source> sources_ WEIR_GUARDED_BY(mutex_);
 };
 
 namespace {

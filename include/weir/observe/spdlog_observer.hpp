@@ -5,8 +5,8 @@
 /// ```cpp
 /// weir::spdlog_observer log;   // spdlog's default logger
 /// weir::basic_circuit_breaker<weir::default_clock, weir::spdlog_observer> breaker{{.name = "db"}, log};
-/// // [warning] circuit 'db' opened for 5000 ms: failure_rate (failures 62.5 %, slow 0.0 %)
-/// // [info] 'search' refused a call: all slots are taken (1234 more since the last line)
+/// // [warning] circuit 'db' opened for 5000 ms: failure_rate (failures 62.5 %, slow 0.0 %; opened 1 times in a row)
+/// // [info] 'search' refused a call: all slots are taken (cost 1) (1234 more since the last line)
 /// ```
 /// Levels: `warn` when a circuit opens (or, in shadow mode, would); `info` for other changes of state and of limits, for
 /// probes that never came back, for refusals, for waits that ended without a grant, and for fallbacks; `debug` for waits
