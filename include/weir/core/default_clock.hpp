@@ -8,9 +8,13 @@
 
 namespace weir::inline v0 {
 
-/// A value without state: all copies read one process-wide clock. Thread-safe; `now()` never goes back within a thread.
-/// Agreement with steady_clock: within 1 µs after the first second (slewed, never stepped); falls back to steady_clock for
-/// good if the counter proves unreliable. The choice is made at run time, at the first reading.
+/// A value without state: all copies read one process-wide clock. Thread-safe; `now()` never goes back within a thread. Not
+/// for signal handlers.
+///
+/// Follows steady_clock by corrections once a second: about 1 µs apart (10 µs in the first second), as far apart as
+/// steady_clock itself is slewed within a second (at most 500 ppm, 0.5 ms), never more than 1 ms unnoticed for longer than
+/// a second. Slewed, not stepped; if the counter proves unreliable it is given up for good: steady_clock answers, after at
+/// most two seconds of standing still. The choice is made at run time, at the first readings. See docs/adr/0005.
 struct default_clock {
   [[nodiscard]] time_point now() const noexcept { return detail::tsc_clock::instance().now(); }
 
