@@ -1,5 +1,6 @@
 #include "parse.hpp"
 
+#include "key_parts.hpp"
 #include "parse_parts.hpp"
 #include "target.hpp"
 #include "threshold.hpp"
@@ -17,6 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t longest_file = 1'000'000;
+constexpr std::size_t most_key_parts = 32;
 
 /// Where things were said, for what can only be checked when everything has been read.
 struct places {
@@ -26,7 +28,7 @@ struct places {
 
 void parse_scenario(reporter& report, const toml::table& table, definition& out, places& where) {
   table_reader reader{report, table, "[scenario]"};
-  if (reader.require("name")) reader.text("name", out.name);
+  reader.required_name(out.name);
   reader.count("seed", out.seed, {0, INT64_MAX});
   if (reader.text("target", out.target)) {
     const auto address = parse_target(out.target);
@@ -175,6 +177,10 @@ parsed parse(std::string_view text, std::string_view file) {
   parsed out;
   if (text.size() > longest_file) {
     out.errors.push_back({std::string{file}, 0, "is longer than 1 MB; that is no scenario"});
+    return out;
+  }
+  if (const unsigned line = line_of_key_with_more_parts(text, most_key_parts); line != 0) {
+    out.errors.push_back({std::string{file}, line, "a key of more than " + std::to_string(most_key_parts) + " parts"});
     return out;
   }
   try {

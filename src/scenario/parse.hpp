@@ -44,7 +44,8 @@ struct parsed {
   [[nodiscard]] bool ok() const noexcept { return errors.empty(); }
 };
 
-/// `file` is only the name in messages. Never throws on bad input, whatever the bytes. Limits: 1 MB of text.
+/// `file` is only the name in messages. Never throws on bad input, whatever the bytes. Limits: 1 MB of text,
+/// keys of 32 parts.
 [[nodiscard]] parsed parse(std::string_view toml, std::string_view file);
 /// Reads the file, too; one that cannot be read is an error like the others.
 [[nodiscard]] parsed parse_file(const std::string& path);

@@ -68,7 +68,7 @@ void check_pointer(table_reader& reader, std::string_view key, const std::string
 body_check parse_check(reporter& report, const toml::table& table) {
   body_check out;
   table_reader reader{report, table, "a check"};
-  if (reader.require("name")) reader.text("name", out.name);
+  reader.required_name(out.name);
   const bool by_pointer = reader.text("pointer", out.pointer);
   const bool by_text = reader.text("contains", out.contains);
   if (by_pointer == by_text) {
@@ -96,7 +96,7 @@ body_check parse_check(reporter& report, const toml::table& table) {
 step parse_step(reporter& report, const toml::table& table) {
   step out;
   table_reader reader{report, table, "a step"};
-  if (reader.require("name")) reader.text("name", out.name);
+  reader.required_name(out.name);
   parse_request(reader, out);
   parse_headers(reader, out);
   reader.text("body", out.body);
@@ -163,7 +163,7 @@ void check_placeholders(reporter& report, const toml::table& table, const step& 
 journey parse_journey(reporter& report, const toml::table& table) {
   journey out;
   table_reader reader{report, table, "[[journey]]"};
-  if (reader.require("name")) reader.text("name", out.name);
+  reader.required_name(out.name);
   reader.choice("on_step_failure", out.abort_on_failure, failure_rules);
   if (const toml::table* entries = reader.table("retry")) out.retry = parse_retry(report, *entries);
   std::set<std::string> captured;

@@ -59,7 +59,7 @@ load parse_load(reporter& report, const toml::table& table) {
   table_reader reader{report, table, "[[load]]"};
   if (reader.require("journey")) reader.text("journey", out.journey);
   out.name = out.journey;
-  reader.text("name", out.name);
+  if (reader.node("name") != nullptr) reader.required_name(out.name);
   reader.time("graceful_stop", out.graceful_stop, {0ms, 24h});
   if (!reader.require("executor") || !reader.choice("executor", out.executor, executors)) {
     // Which of these belong here is not known, but a mistyped name is.

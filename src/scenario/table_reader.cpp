@@ -39,6 +39,10 @@ bool table_reader::text(std::string_view key, std::string& out) {
   return true;
 }
 
+void table_reader::required_name(std::string& out) {
+  if (require("name") && text("name", out) && out.empty()) refuse("name", "in " + what_ + " must not be empty");
+}
+
 bool table_reader::flag(std::string_view key, bool& out) {
   const toml::node* value = node(key);
   if (value == nullptr) return false;

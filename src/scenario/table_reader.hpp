@@ -50,6 +50,8 @@ class table_reader {
       : report_(report), table_(table), what_(std::move(what)) {}
 
   bool text(std::string_view key, std::string& out);
+  /// The key 'name', which must be there and not be empty.
+  void required_name(std::string& out);
   bool flag(std::string_view key, bool& out);
   bool time(std::string_view key, duration& out, time_range range);
   bool number(std::string_view key, double& out, number_range range);

@@ -324,7 +324,9 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     File, ParseMistake,
-    testing::Values(mistake{"[policy]", "[polic]", "f.toml:47: unknown key 'polic' in the file; did you mean 'policy'?"},
+    testing::Values(mistake{"name = \"all\"", "name = ''", "f.toml:2: 'name' in [scenario] must not be empty"},
+                    mistake{"name = \"users\"", "name = ''", "f.toml:10: 'name' in [[load]] must not be empty"},
+                    mistake{"[policy]", "[polic]", "f.toml:47: unknown key 'polic' in the file; did you mean 'policy'?"},
                     mistake{"seed = 42", "seed = ", "f.toml:3: "}, mistake{"seed = 42", "name = \"again\"", "f.toml:3: "},
                     mistake{"[[load]]", "[[load]", "f.toml:9: "}));
 
@@ -350,6 +352,26 @@ TEST(Parse, SurvivesWhatIsNoTextAtAll) {
   EXPECT_FALSE(parse(bytes, "noise").ok());
   EXPECT_FALSE(parse(std::string(2'000'000, ' '), "long").ok());
   EXPECT_FALSE(parse(std::string_view{"\0\0", 2}, "zeros").ok());
+}
+
+TEST(Parse, KeysWithoutEndAreRefusedBeforeTheyFillTheStack) {
+  std::string parts = "a";
+  for (int i = 0; i < 400'000; ++i) parts += ".a";
+  for (const std::string& text : {"# 'a.b\n" + parts + " = 1\n", "x = 1\n[" + parts + "]\n", "\n[[" + parts + "]]\n",
+                                  "x = \"\\\"\"\nb = [{ " + parts + " = 1 }]\n", "x = '''\n''''', " + parts + " = 1"}) {
+    const parsed p = parse(text, "deep.toml");
+    ASSERT_EQ(p.errors.size(), 1u);
+    EXPECT_EQ(p.errors[0].text(), "deep.toml:2: a key of more than 32 parts");
+  }
+  // Quotes hide nothing.
+  std::string quoted = "\"#\"";
+  for (int i = 0; i < 100'000; ++i) quoted += ".'='";
+  EXPECT_EQ(parse(quoted + " = 1", "deep.toml").errors.at(0).message, "a key of more than 32 parts");
+  // Text is no key, however many dots it has.
+  std::string dots(1000, '.');
+  const std::string said =
+      "body = '''\n" + dots + "'''''\n#" + dots + "\nx = \"\\\"" + dots + "\"\ny = \"\"\"\\\"\"\"\\\"" + dots + "\"\"\"\n";
+  for (const diagnostic& d : parse("[model]\n" + said, "f").errors) EXPECT_THAT(d.message, HasSubstr("the file has no"));
 }
 
 TEST(ParseFile, SaysThatItCannotBeRead) {
