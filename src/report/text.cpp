@@ -215,7 +215,8 @@ void capacity(std::ostream& out, const run_result& run) {
   line(out, "capacity of the server",
        over.capacity_per_s > 0 ? number_text(over.capacity_per_s) + "/s, measured before the run" : "not measured");
   if (over.overloaded_seconds.empty()) {
-    line(out, "overload", "none: never more intended than the capacity");
+    line(out, "overload",
+         over.capacity_per_s > 0 ? "none: never more intended than the capacity" : "unknown, as the capacity is");
     return;
   }
   const std::string within = run.slo > duration{} ? "within " + duration_text(run.slo) : "as expected";

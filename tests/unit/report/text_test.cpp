@@ -95,6 +95,13 @@ TEST(TextSummary, NothingOfNothingIsNoSuccess) {
   EXPECT_THAT(text, Not(HasSubstr("100 %")));
 }
 
+TEST(TextSummary, WithoutACapacityOverloadIsUnknown) {
+  load::run_result run = small_run();
+  EXPECT_THAT(text_summary(run), HasSubstr("overload..........................: unknown, as the capacity is\n"));
+  run.overload.capacity_per_s = 50;
+  EXPECT_THAT(text_summary(run), HasSubstr("overload..........................: none: never more intended"));
+}
+
 TEST(TextSummary, RejectionsAreNotFailures) {
   const std::string text = text_summary(small_run());
   EXPECT_THAT(text, HasSubstr("    rejected..........................:      25 %  20 out of 80             429 or 503"));
@@ -119,7 +126,6 @@ TEST(TextSummary, FunnelIsConditionalAndAbsolute) {
 }
 
 TEST(TextSummary, CapacityAndRecovery) {
-  EXPECT_THAT(text_summary(small_run()), HasSubstr("none: never more intended than the capacity"));
   const std::string text = text_summary(synthetic_protected());
   EXPECT_THAT(text, HasSubstr("by Little's law a journey spent 0.07 s"));
   EXPECT_THAT(text, HasSubstr("recovery..........................: 2 s after the peak\n"));
