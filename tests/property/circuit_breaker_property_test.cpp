@@ -408,7 +408,7 @@ class CircuitBreakerProperty : public testing::Test {
 
 TEST_F(CircuitBreakerProperty, DecidesLikeAListOfAllResults) {
   std::uint64_t seeds = 0;
-  for (const std::uint64_t seed : weir_test::seeds(800)) {
+  for (const std::uint64_t seed : weir::testing_support::seeds(800)) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     run(seed);
     if (HasFatalFailure()) return;

@@ -52,7 +52,7 @@ struct counter_model {
 };
 
 TEST(concurrency_limiter_property, decides_as_a_plain_counter) {
-  for (const std::uint64_t seed : weir_test::seeds(300)) {
+  for (const std::uint64_t seed : weir::testing_support::seeds(300)) {
     SCOPED_TRACE(seed);
     random_stream random{seed, "limiter"};
     const auto random_limit = [&] { return static_cast<std::uint32_t>(1 + random.below(20)); };

@@ -33,7 +33,7 @@ duration random_latency(random_stream& random, std::uint64_t shape) {
 }
 
 TEST(histogram_property, agrees_with_the_sorted_values) {
-  for (const std::uint64_t seed : weir_test::seeds(150)) {
+  for (const std::uint64_t seed : weir::testing_support::seeds(150)) {
     SCOPED_TRACE(seed);
     random_stream random{seed, "histogram"};
     histogram h, left, right;

@@ -254,7 +254,7 @@ std::vector<layer_id> random_order(random_stream& random) {
 }
 
 TEST(PipelineProperty, RandomChainsOfSharedPoliciesKeepEveryLedger) {
-  for (const std::uint64_t seed : weir_test::seeds(150)) {
+  for (const std::uint64_t seed : weir::testing_support::seeds(150)) {
     SCOPED_TRACE(seed);
     random_stream random{seed, "dynamic"};
     world w{random};
@@ -291,7 +291,7 @@ void use_static(world& w, Chain chain, std::vector<layer_id> order, random_strea
 }
 
 TEST(PipelineProperty, StaticChainsKeepEveryLedger) {
-  for (const std::uint64_t seed : weir_test::seeds(60)) {
+  for (const std::uint64_t seed : weir::testing_support::seeds(60)) {
     SCOPED_TRACE(seed);
     random_stream random{seed, "static"};
     world w{random};

@@ -113,7 +113,7 @@ void expect_never_over_issued(const std::vector<issued>& history, const rate_lim
 
 // Decides as the exact bucket does; at most a nanosecond earlier, never later. retry_after is exact.
 TEST(rate_limiter_property, decides_as_an_exact_token_bucket) {
-  for (const std::uint64_t seed : weir_test::seeds(400)) {
+  for (const std::uint64_t seed : weir::testing_support::seeds(400)) {
     SCOPED_TRACE(seed);
     random_stream random{seed, "exact"};
     weir::manual_clock clock;
@@ -155,7 +155,7 @@ TEST(rate_limiter_property, decides_as_an_exact_token_bucket) {
 
 // Clocks that go back, by a little or by years, and forth: no interval of the clamped time is over-issued.
 TEST(rate_limiter_property, a_hostile_clock_gains_nothing) {
-  for (const std::uint64_t seed : weir_test::seeds(400)) {
+  for (const std::uint64_t seed : weir::testing_support::seeds(400)) {
     SCOPED_TRACE(seed);
     random_stream random{seed, "hostile"};
     weir::manual_clock clock;
@@ -195,7 +195,7 @@ TEST(rate_limiter_property, a_hostile_clock_gains_nothing) {
 // Reconfigured, drained and cancelled at random moments, the tokens are those of the exact bucket. Each change of the
 // configuration rounds to a unit, which is less than a nanosecond of refill; they may add up.
 TEST(rate_limiter_property, tokens_survive_changes) {
-  for (const std::uint64_t seed : weir_test::seeds(400)) {
+  for (const std::uint64_t seed : weir::testing_support::seeds(400)) {
     SCOPED_TRACE(seed);
     random_stream random{seed, "changes"};
     weir::manual_clock clock;

@@ -230,12 +230,11 @@ class history {
   }
   void give_back(caller<limiter::permit>& c) {
     const std::uint32_t cost = c.permit->cost();
-    auto permit = std::move(*c.permit);
-    c.permit.reset();
+    auto permit = std::exchange(c.permit, std::nullopt);
     switch (below(3)) {
-      case 0: permit.release(outcome::success); break;
-      case 1: permit.cancel(); break;
-      default: permit = {}; break;
+      case 0: permit->release(outcome::success); break;
+      case 1: permit->cancel(); break;
+      default: permit.reset(); break;
     }
     model_.give_back(cost, clock_.now());
   }
@@ -298,7 +297,7 @@ class history {
 };
 
 TEST(wait_queue_property, decides_as_a_list_and_a_counter) {
-  for (const std::uint64_t seed : weir_test::seeds(250)) {
+  for (const std::uint64_t seed : weir::testing_support::seeds(250)) {
     SCOPED_TRACE(seed);
     history{seed}.run(250);
     if (HasFailure()) return;
@@ -307,7 +306,7 @@ TEST(wait_queue_property, decides_as_a_list_and_a_counter) {
 
 // Tokens, an alarm and the prediction: too much to model in a few lines, so what must hold is checked instead.
 TEST(wait_queue_property, tokens_go_out_in_order_in_time_and_not_too_many) {
-  for (const std::uint64_t seed : weir_test::seeds(250)) {
+  for (const std::uint64_t seed : weir::testing_support::seeds(250)) {
     SCOPED_TRACE(seed);
     weir::random_stream random{seed, "tokens"};
     manual_clock clock;
@@ -369,7 +368,7 @@ TEST(wait_queue_property, tokens_go_out_in_order_in_time_and_not_too_many) {
 // Predictions for tokens are exact: who is let in and stays, and whom nobody leaves in front of, is served in time.
 TEST(wait_queue_property, who_is_predicted_to_get_tokens_gets_them) {
   int refused_by_all = 0;
-  for (const std::uint64_t seed : weir_test::seeds(200)) {
+  for (const std::uint64_t seed : weir::testing_support::seeds(200)) {
     SCOPED_TRACE(seed);
     weir::random_stream random{seed, "prediction"};
     const auto below = [&](std::uint32_t n) { return static_cast<std::uint32_t>(random.below(n)); };

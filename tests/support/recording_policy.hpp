@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir_test {
+namespace weir::testing_support {
 
 /// Every event of a test's policies in the order in which it happened: "a+" asked and admitted, "a-" refused, "a."
 /// released, "a~" cancelled.
@@ -112,4 +112,4 @@ class waiting_recording_policy : public recording_policy {
   weir::manual_clock clock_;
 };
 
-}  // namespace weir_test
+}  // namespace weir::testing_support

@@ -7,12 +7,12 @@
 #include <ranges>
 #include <string_view>
 
-namespace weir_test {
+namespace weir::testing_support {
 
 /// 0, 1, 2, ...: `count` seeds, times the environment's WEIR_TEST_SCALE (scripts/test --full sets it).
 ///
 /// ```cpp
-/// for (const std::uint64_t seed : weir_test::seeds(200)) {
+/// for (const std::uint64_t seed : weir::testing_support::seeds(200)) {
 ///   SCOPED_TRACE(seed);
 /// ```
 inline auto seeds(std::uint64_t count) {
@@ -24,4 +24,4 @@ inline auto seeds(std::uint64_t count) {
   return std::views::iota(std::uint64_t{0}, count * scale);
 }
 
-}  // namespace weir_test
+}  // namespace weir::testing_support

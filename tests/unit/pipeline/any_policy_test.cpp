@@ -13,9 +13,9 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
-using weir_test::journal;
-using weir_test::recording_policy;
-using weir_test::waiting_recording_policy;
+using weir::testing_support::journal;
+using weir::testing_support::recording_policy;
+using weir::testing_support::waiting_recording_policy;
 
 TEST(AnyPolicy, IsThePolicyItRefersTo) {
   journal events;

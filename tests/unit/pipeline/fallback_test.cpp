@@ -17,8 +17,8 @@ namespace {
 using namespace std::chrono_literals;
 using boost::system::error_code;
 using ::testing::ElementsAre;
-using weir_test::journal;
-using weir_test::recording_policy;
+using weir::testing_support::journal;
+using weir::testing_support::recording_policy;
 
 const error_code down = make_error_code(boost::system::errc::connection_refused);
 const error_code given_up = make_error_code(boost::system::errc::operation_canceled);

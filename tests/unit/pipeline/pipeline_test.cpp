@@ -22,9 +22,9 @@ using namespace std::chrono_literals;
 using boost::system::error_code;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-using weir_test::journal;
-using weir_test::recording_policy;
-using weir_test::waiting_recording_policy;
+using weir::testing_support::journal;
+using weir::testing_support::recording_policy;
+using weir::testing_support::waiting_recording_policy;
 
 struct static_chain {
   template <class... Policies>
