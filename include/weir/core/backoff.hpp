@@ -32,14 +32,6 @@ enum class jitter_kind : std::uint8_t {
   proportional,  ///< uniform in [d * (1 - fraction), d * (1 + fraction)]
 };
 
-namespace detail {
-/// `value` as an integer, cut off and kept within [0, max]; NaN gives 0.
-[[nodiscard]] constexpr std::int64_t saturated(double value) noexcept {
-  if (!(value > 0)) return 0;
-  return value >= 0x1p63 ? std::numeric_limits<std::int64_t>::max() : static_cast<std::int64_t>(value);
-}
-}  // namespace detail
-
 /// A value; thread-safe as such, the random stream is the caller's.
 ///
 /// The delay of attempt k without jitter is min(x_k, cap) where x_1 = initial and x_(k+1) = x_k * multiplier, cut off to

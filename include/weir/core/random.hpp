@@ -16,10 +16,20 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <numbers>
 #include <string_view>
 
 namespace weir::inline v0 {
+namespace detail {
+
+/// `value` as an integer, cut off and kept within [0, max]; NaN gives 0.
+[[nodiscard]] constexpr std::int64_t saturated(double value) noexcept {
+  if (!(value > 0)) return 0;
+  return value >= 0x1p63 ? std::numeric_limits<std::int64_t>::max() : static_cast<std::int64_t>(value);
+}
+
+}  // namespace detail
 
 /// A value: copying it copies its position. Not thread-safe.
 class random_stream {
@@ -79,8 +89,9 @@ class random_stream {
 
   /// Exponential with this mean, > 0.
   double exponential(double mean) noexcept { return -mean * std::log1p(-uniform()); }
+  /// Stops at duration::max().
   duration exponential(duration mean) noexcept {
-    return duration{static_cast<duration::rep>(exponential(static_cast<double>(mean.count())))};
+    return duration{detail::saturated(exponential(static_cast<double>(mean.count())))};
   }
 
   /// Standard normal (Box and Muller 1958, one of the pair, so that a draw always takes two numbers).

@@ -142,6 +142,15 @@ TEST(random, exponential_has_its_mean_and_is_never_negative) {
   EXPECT_GE(r.exponential(weir::duration{20ms}), 0ns);
 }
 
+TEST(random, exponential_stops_at_the_longest_duration) {
+  random_stream r{7};
+  for (int i = 0; i < 100; ++i) {
+    const weir::duration d = r.exponential(weir::duration::max());
+    ASSERT_GE(d, 0ns);
+    ASSERT_LE(d, weir::duration::max());
+  }
+}
+
 TEST(random, normal_is_standard) {
   random_stream r{9};
   const auto [mean, deviation] = moments(100'000, [&r] { return r.normal(); });
