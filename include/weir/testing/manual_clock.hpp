@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -30,7 +31,9 @@ class manual_clock {
 
   [[nodiscard]] time_point now() const noexcept { return time_point{duration{line_->now.load()}}; }
 
-  /// Moves forward, and stops on the way at every timer that is due, in order of time, to run it at its own instant.
+  /// Moves forward, and stops on the way at every timer that is due, in order of time, to run it at its own instant. Never
+  /// moves back, also if a timer's function or another thread has gone further; concurrent calls overlap, they do not add
+  /// up.
   void advance(duration by) { run_until(later(now(), by)); }
 
   /// Sets the time without running timers. Going back is allowed: that is what a hostile clock does.
@@ -48,10 +51,17 @@ class manual_clock {
   struct line {
     std::atomic<duration::rep> now{duration{std::chrono::hours{1}}.count()};
     std::mutex mutex;
-    std::vector<manual_timer*> armed;  // guarded by mutex
+    std::vector<manual_timer*> armed;  // guarded by mutex; has room for every timer, so that arming allocates nothing
+    std::size_t timers = 0;            // guarded by mutex
   };
 
   void run_until(time_point target);
+  void raise(time_point t) noexcept {
+    const duration::rep wanted = t.time_since_epoch().count();
+    duration::rep seen = line_->now.load();
+    while (seen < wanted && !line_->now.compare_exchange_weak(seen, wanted)) {
+    }
+  }
 
   std::shared_ptr<line> line_;
 };
@@ -61,8 +71,16 @@ static_assert(waitable_clock<manual_clock>);
 /// `alarm`. The function may arm the timer again. Must be destroyed on no other thread than the one that advances.
 class manual_timer {
  public:
-  manual_timer(manual_clock clock, std::function<void()> fire) : clock_(std::move(clock)), fire_(std::move(fire)) {}
-  ~manual_timer() { disarm(); }
+  manual_timer(manual_clock clock, std::function<void()> fire) : clock_(std::move(clock)), fire_(std::move(fire)) {
+    std::lock_guard lock{clock_.line_->mutex};
+    clock_.line_->armed.reserve(clock_.line_->timers + 1);
+    ++clock_.line_->timers;
+  }
+  ~manual_timer() {
+    disarm();
+    std::lock_guard lock{clock_.line_->mutex};
+    --clock_.line_->timers;
+  }
   manual_timer(const manual_timer&) = delete;
   manual_timer& operator=(const manual_timer&) = delete;
 
@@ -101,7 +119,7 @@ inline void manual_clock::run_until(time_point target) {
         if (timer->due_ <= target && (first == nullptr || timer->due_ < first->due_)) first = timer;
       }
       if (first != nullptr) {
-        set(std::max(now(), first->due_));
+        raise(first->due_);
         std::erase(line_->armed, first);
         first->due_ = never;
       }
@@ -109,7 +127,7 @@ inline void manual_clock::run_until(time_point target) {
     if (first == nullptr) break;
     first->fire_();
   }
-  set(target);
+  raise(target);
 }
 
 }  // namespace weir::inline v0

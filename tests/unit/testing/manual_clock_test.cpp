@@ -123,6 +123,15 @@ TEST(manual_timer, in_the_past_fires_without_moving_time_back) {
   EXPECT_EQ(seen, start);
 }
 
+TEST(manual_timer, that_advances_further_itself_is_not_undone) {
+  manual_clock clock;
+  const auto start = clock.now();
+  manual_timer timer{clock, [&] { clock.advance(1min); }};
+  timer.arm(start + 1s);
+  clock.advance(2s);
+  EXPECT_EQ(clock.now(), start + 61s);
+}
+
 TEST(manual_timer, disarmed_or_destroyed_does_not_fire) {
   manual_clock clock;
   int fired = 0;
