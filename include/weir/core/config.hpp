@@ -26,7 +26,7 @@ struct rate {
 
 /// Which field is wrong, and what it accepts.
 struct config_error {
-  std::string field;    ///< "circuit_breaker_config.failure_rate"
+  std::string field;    ///< "circuit_breaker_config.probes.failure_rate"
   std::string problem;  ///< "must be in (0, 1], is 1.5"
 
   [[nodiscard]] std::string message() const { return field + ": " + problem; }

@@ -159,7 +159,7 @@ class rejection {
   [[nodiscard]] duration retry_after() const noexcept { return retry_after_; }
   /// With would_miss_deadline: the wait that was predicted; else zero.
   [[nodiscard]] duration predicted_wait() const noexcept { return predicted_wait_; }
-  /// "limiter 'search': the rate limit is reached (retry after 20 ms)". Allocates: for logs and people.
+  /// "'search': the rate limit is reached (retry after 20 ms)". Allocates: for logs and people.
   [[nodiscard]] std::string message() const;
 
  private:

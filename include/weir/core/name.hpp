@@ -14,7 +14,9 @@
 namespace weir::inline v0 {
 
 /// Trivially copyable. Equal text means equal pointer. Default: the empty name.
-class name {
+///
+/// Visible across shared objects, even where everything else is hidden: two tables would make equal names differ.
+class __attribute__((visibility("default"))) name {
  public:
   constexpr name() noexcept = default;
 
