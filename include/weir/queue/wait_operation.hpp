@@ -68,10 +68,10 @@ class wait_operation : public wait_node {
   wait_operation() noexcept = default;
   wait_operation(const wait_operation&) = delete;
   wait_operation& operator=(const wait_operation&) = delete;
-  /// A permit that nobody took is refunded.
+  /// A permit that nobody took is refunded, here and when it is started again.
   ~wait_operation() {
     assert(where != state::waiting && "destroyed while it waits");
-    if (granted_) granted_->cancel();
+    refund();
   }
 
   /// How the wait ended: the permit, or why there is none. Once, after `complete` was called.
@@ -81,6 +81,21 @@ class wait_operation : public wait_node {
     result<Permit> permit{boost::system::in_place_value, std::move(*granted_)};
     granted_.reset();
     return permit;
+  }
+
+ protected:
+  /// As if it had waited for `permit`, which the queue granted at once.
+  void keep(Permit&& permit) noexcept {
+    granted_.emplace(std::move(permit));
+    ended = wait_outcome::granted;
+    where = state::ended;
+  }
+  /// Gives a permit that nobody took back: the wait then counts as cancelled. The queue must not hold the operation.
+  void refund() noexcept {
+    if (!granted_) return;
+    ended = wait_outcome::cancelled;
+    granted_->cancel();
+    granted_.reset();
   }
 
  private:

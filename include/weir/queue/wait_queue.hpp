@@ -51,8 +51,7 @@ namespace weir::inline v0 {
 ///   by that attempt, since both are read-modify-writes of one word; a release after it sees the bit and calls
 ///   `on_capacity`, which gets the lock after the newcomer has joined and serves it.
 /// - The bit is cleared under the lock when the line is empty. A release before the clearing calls `on_capacity`, which
-/// finds
-///   nobody: the slot stays free in the word. A release after it calls nobody, and nobody waits. A newcomer that was
+///   finds nobody: the slot stays free in the word. A release after it calls nobody, and nobody waits. A newcomer that was
 ///   refused because of the bit takes the lock after the clearing, sets the bit again and finds the slot.
 /// - While the bit is set `try_acquire` of the policy refuses, so only this class, in order of the line, can take.
 template <waitable_policy Policy, clock_source Clock = default_clock, class Observer = null_observer>
@@ -135,6 +134,7 @@ class basic_wait_queue final : public capacity_listener {
 
   /// The second half of `start`, after a `try_first` that was refused; answers as `start` does.
   [[nodiscard]] std::optional<result<permit>> wait(operation& op, const call& c) noexcept {
+    op.refund();  // its own permit from the last time may be what it would wait for
     const time_point now = time_of(c);
     op.ask(c);
     op.queue_ = name_;
@@ -166,7 +166,8 @@ class basic_wait_queue final : public capacity_listener {
     return true;
   }
 
-  /// As `cancel`, but true gives `op` back without completing it: for owners that are being torn down.
+  /// As `cancel`, but true gives `op` back without completing it, and without an event: for owners that are being torn
+  /// down.
   [[nodiscard]] bool withdraw(operation& op) noexcept {
     const time_point now = clock_.now();
     ready_list out;

@@ -38,7 +38,7 @@ struct wait_queue_config {
 struct wait_refused {
   weir::name name;
   std::uint64_t sequence;
-  errc why;                 ///< expired, queue_full, would_miss_deadline, closed
+  errc why;                 ///< expired, queue_full, would_miss_deadline, closed; never_admissible if it has become that
   duration predicted_wait;  ///< zero: unknown
 };
 

@@ -298,6 +298,22 @@ TEST_F(wait_queue_test, an_operation_that_is_dropped_with_its_permit_refunds_it)
   EXPECT_EQ(slots.snapshot().cancelled, 1u);
 }
 
+TEST_F(wait_queue_test, an_operation_that_is_started_again_with_its_permit_refunds_it_first) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({});
+  auto held = queue.try_acquire();
+  wait_operation<limiter::permit> op;
+  op.complete = [](wait_node&, wait_outcome) noexcept {};
+  EXPECT_FALSE(queue.start(op));
+  held->release(outcome::success);
+  auto answer = queue.start(op);
+  queue.close();
+  ASSERT_TRUE(answer) << "it waits for the slot that it holds itself";
+  EXPECT_TRUE(answer->has_value());
+  EXPECT_EQ(slots.snapshot().slots_in_use, 1u);
+  EXPECT_EQ(slots.snapshot().cancelled, 1u);
+}
+
 TEST_F(wait_queue_test, refuses_at_the_door_who_would_miss_its_deadline) {
   make_policy(concurrency_limiter_config{.limit = 1});
   queue_type& queue = make_queue({.name = "door", .capacity = 100, .max_wait = 1h});
