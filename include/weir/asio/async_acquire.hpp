@@ -47,8 +47,9 @@ class wait_handle {
 /// Waits for its turn. Completion signature: `void(weir::result<permit>)`, on the handler's associated executor, never
 /// inline. Errors (as values): those of `wait_queue::acquire`.
 ///
-/// - Cancellation: the handler's slot (any type; touched on the associated executor only), or a `wait_handle` from any
-///   thread; both give errc::cancelled. A grant that came first wins: its permit is delivered.
+/// - Cancellation, which gives errc::cancelled: by the handler's slot (any type; touched on the associated executor only)
+///   until the delivery: a permit on its way is refunded, and goes to the next in line. By a `wait_handle` from any thread,
+///   while it waits: a grant that came first wins.
 /// - Whatever happens to the handler, the permit comes back once: if the context is destroyed before the delivery, the
 ///   permit is cancelled (refunded) and the handler destroyed.
 /// - Memory: one operation and one post from the handler's associated allocator, freed before the handler runs. A call that

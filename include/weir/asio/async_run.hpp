@@ -108,8 +108,10 @@ struct run_signature<void(boost::system::error_code, Args...)> {
 /// `rejection.code()` and `T{}...`, without the operation having been begun. A `wait_queue` is waited in.
 ///
 /// The policy is told the outcome that `outcome_traits<error_code>` sees in the operation's code, before the handler runs.
-/// Executor, allocator and cancellation slot of the handler apply to the wait and then to the operation. Where the handler
-/// is destroyed instead of called, the permit comes back: refunded if the operation had not begun, else as ignored.
+/// Executor, allocator and cancellation slot of the handler apply to the wait and then to the operation, which is not begun
+/// once the slot has been told. After a wait it is begun on the handler's executor; that of a plain function is Asio's
+/// system context, another thread: use `bind_executor`. Where the handler is destroyed instead of called, the permit comes
+/// back: refunded if the operation had not begun, else as ignored.
 template <class Signature, admission_policy Policy, class Operation, class Token>
 auto async_run(Policy& policy, const call& c, Operation&& operation, Token&& token) {
   return boost::asio::async_initiate<Token, Signature>(typename detail::run_signature<Signature>::initiation{}, token,

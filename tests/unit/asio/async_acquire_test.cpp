@@ -6,10 +6,13 @@
 #include <weir/queue/wait_queue.hpp>
 #include <weir/testing/manual_clock.hpp>
 
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
@@ -20,9 +23,12 @@
 
 #include <atomic>
 #include <memory>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <thread>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -227,16 +233,144 @@ TEST_F(async_acquire, cancelled_by_its_slot_while_it_waits) {
 }
 
 TEST_F(async_acquire, cancelled_by_its_slot_after_the_grant_and_after_the_delivery) {
+  asio::cancellation_signal early, late;
+  std::optional<answer> refunded, got;
+  weir::async_acquire(queue, {}, asio::bind_cancellation_slot(early.slot(), keep(refunded)));
+  weir::async_acquire(queue, {}, asio::bind_cancellation_slot(late.slot(), keep(got)));
+  held->release(outcome::success);
+  early.emit(asio::cancellation_type::none);
+  early.emit(asio::cancellation_type::total);
+  run();
+  EXPECT_EQ(refunded->error(), errc::cancelled) << "granted, but not yet delivered";
+  EXPECT_EQ(slots.snapshot().cancelled, 1u);
+  ASSERT_TRUE(got && got->has_value()) << "the permit went on to the next";
+  EXPECT_FALSE(late.slot().has_handler()) << "the slot is free for the next operation";
+  late.emit(asio::cancellation_type::terminal);
+  got.reset();
+  expect_all_back();
+}
+
+/// A limiter with one slot, which is released right after it has refused for the first time.
+struct fickle_limiter {
+  using permit = concurrency_limiter::permit;
+
+  answer try_acquire(const weir::call& c) noexcept {
+    auto refused = inner.try_acquire(c);
+    if (!refused) held.release(outcome::success);
+    return refused;
+  }
+  answer try_acquire_for_waiter(const weir::call& c) noexcept { return inner.try_acquire_for_waiter(c); }
+  void attach(weir::capacity_listener* listener) noexcept { inner.attach(listener); }
+  void set_waiting(bool waiting) noexcept { inner.set_waiting(waiting); }
+  weir::time_point next_available(std::uint32_t cost, weir::time_point now) const noexcept {
+    return inner.next_available(cost, now);
+  }
+  weir::time_point now() const noexcept { return inner.now(); }
+
+  concurrency_limiter inner{{.limit = 1}};
+  permit held = inner.try_acquire().value();
+};
+
+TEST_F(async_acquire, cancelled_by_its_slot_after_a_grant_at_the_door) {
+  fickle_limiter fickle;
+  weir::wait_queue<fickle_limiter> line{fickle, {}};
   asio::cancellation_signal signal;
   std::optional<answer> got;
-  weir::async_acquire(queue, {}, asio::bind_cancellation_slot(signal.slot(), keep(got)));
-  held->release(outcome::success);
+  weir::async_acquire(line, {}, asio::bind_cancellation_slot(signal.slot(), keep(got)));
+  EXPECT_FALSE(got) << "not inline";
+  EXPECT_EQ(line.snapshot().admitted_at_once, 1u);
   signal.emit(asio::cancellation_type::terminal);
   run();
-  ASSERT_TRUE(got->has_value()) << "the grant came first";
-  EXPECT_FALSE(signal.slot().has_handler()) << "the slot is free for the next operation";
-  signal.emit(asio::cancellation_type::terminal);
+  EXPECT_EQ(got->error(), errc::cancelled);
+  EXPECT_EQ(fickle.inner.snapshot().cancelled, 1u);
+  fickle.held = fickle.inner.try_acquire().value();
+  weir::async_acquire(line, {}, keep(got));
+  run();
+  EXPECT_TRUE(got->has_value());
   got.reset();
+  held->release(outcome::success);
+}
+
+/// A clock that knows how often it was read.
+struct read_counting_clock {
+  weir::time_point now() const noexcept {
+    ++*reads;
+    return clock.now();
+  }
+  std::shared_ptr<int> reads = std::make_shared<int>(0);
+  weir::default_clock clock;
+};
+
+TEST_F(async_acquire, cancelled_by_its_slot_when_the_queue_has_gone) {
+  held->release(outcome::success);
+  concurrency_limiter one{{.limit = 1}};
+  auto busy = one.try_acquire();
+  read_counting_clock clock;
+  asio::cancellation_signal signal;
+  std::optional<answer> got;
+  {
+    weir::basic_wait_queue<concurrency_limiter, read_counting_clock> line{one, {}, {}, clock};
+    weir::async_acquire(line, {}, asio::bind_cancellation_slot(signal.slot(), keep(got)));
+  }
+  const int reads = *clock.reads;
+  signal.emit(asio::cancellation_type::terminal);
+  EXPECT_EQ(*clock.reads, reads) << "the queue was used after its destruction";
+  run();
+  EXPECT_EQ(got->error(), errc::closed);
+  expect_all_back();
+}
+
+/// A cancellation slot of somebody's own, that has run out of memory.
+struct exhausted_slot {
+  bool is_connected() const noexcept { return true; }
+  template <class F>
+  void assign(F&&) {
+    throw std::bad_alloc{};
+  }
+  void clear() noexcept {}
+  friend bool operator==(const exhausted_slot&, const exhausted_slot&) = default;
+};
+
+TEST_F(async_acquire, a_slot_that_throws_leaves_nothing_behind) {
+  std::optional<answer> got;
+  wait_handle handle;
+  EXPECT_THROW(weir::async_acquire(queue, {}, handle, asio::bind_cancellation_slot(exhausted_slot{}, keep(got))),
+               std::bad_alloc);
+  EXPECT_EQ(destroyed, 1);
+  EXPECT_FALSE(handle.cancel());
+  held->release(outcome::success);
+  context.reset();
+  EXPECT_FALSE(got);
+  expect_all_back();
+}
+
+TEST_F(async_acquire, takes_any_token_and_any_executor) {
+  held->release(outcome::success);
+  // A handler that can only be moved, on a strand of an executor of unknown type.
+  asio::any_io_executor any = context->get_executor();
+  auto strand = asio::make_strand(any);
+  int number = 0;
+  auto handler = [&, owned = std::make_unique<int>(7)](answer a) { number = a ? *owned : -1; };
+  auto occupied = queue.try_acquire();
+  weir::async_acquire(queue, {}, asio::bind_executor(strand, std::move(handler)));
+  // What is deferred is not begun until it is launched.
+  auto deferred = weir::async_acquire(queue, {}, asio::deferred);
+  EXPECT_EQ(queue.snapshot().arrivals(), 3u);
+  std::optional<answer> got;
+  std::move(deferred)(keep(got));
+  std::optional<std::tuple<answer>> whole;
+  auto keep_whole = [&](std::tuple<answer> t) { whole.emplace(std::move(t)); };
+  weir::async_acquire(queue, {}, asio::as_tuple(asio::bind_executor(any, keep_whole)));
+  context->poll();
+  EXPECT_EQ(queue.snapshot().waiting, 3u);
+  occupied->release(outcome::success);
+  context->poll();
+  EXPECT_EQ(number, 7);
+  ASSERT_TRUE(got && got->has_value());
+  got.reset();
+  context->poll();
+  EXPECT_TRUE(std::get<0>(whole.value()));
+  whole.reset();
   expect_all_back();
 }
 

@@ -164,6 +164,25 @@ TEST_F(async_run, cancelled_while_it_waits_and_while_it_runs) {
   expect_all_back();
 }
 
+TEST_F(async_run, cancelled_between_grant_and_beginning) {
+  asio::cancellation_signal signal;
+  std::optional<error_code> code;
+  bool begun = false;
+  auto operation = [&](auto&& token) {
+    begun = true;
+    return wait_for(1h)(std::forward<decltype(token)>(token));
+  };
+  auto held = slots.try_acquire();
+  weir::async_run<void(error_code)>(queue, operation, asio::bind_cancellation_slot(signal.slot(), keep(code)));
+  held->release(outcome::success);
+  signal.emit(asio::cancellation_type::terminal);
+  context->poll();
+  EXPECT_FALSE(begun) << "nothing could cancel it any more";
+  EXPECT_EQ(code, errc::cancelled);
+  EXPECT_EQ(slots.snapshot().cancelled, 1u);
+  expect_all_back();
+}
+
 TEST_F(async_run, the_context_is_destroyed_while_it_runs) {
   std::optional<error_code> code;
   weir::async_run<void(error_code)>(slots, wait_for(1h), keep(code));

@@ -9,11 +9,14 @@
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
-#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
+#include <type_traits>
 #include <utility>
 
 namespace weir::inline v0::detail {
@@ -71,7 +74,10 @@ void post_answer(Handler handler, result<Permit> answer) {
 /// ended the wait, and after it the delivery that was posted to the handler's executor.
 template <class Queue, class Handler>
 class acquire_operation final : public Queue::operation, public registered_wait {
-  using executor = boost::asio::associated_executor_t<Handler>;
+  // Not an executor_work_guard, which knows no strand<any_io_executor>.
+  using working_executor =
+      std::decay_t<decltype(boost::asio::prefer(std::declval<const boost::asio::associated_executor_t<Handler>&>(),
+                                                boost::asio::execution::outstanding_work.tracked))>;
   using handler_allocator = boost::asio::associated_allocator_t<Handler>;
   using allocator = typename std::allocator_traits<handler_allocator>::template rebind_alloc<acquire_operation>;
   using allocator_traits = std::allocator_traits<allocator>;
@@ -82,7 +88,9 @@ class acquire_operation final : public Queue::operation, public registered_wait 
     allocator memory{boost::asio::get_associated_allocator(handler)};
     acquire_operation* op = allocator_traits::allocate(memory, 1);
     ::new (static_cast<void*>(op)) acquire_operation(queue, std::move(handler), std::move(waits), std::move(handle));
-    op->begin(c);
+    delivery owner{*op};  // frees it, should the slot throw
+    op->listen_to_slot();
+    std::exchange(owner.op, nullptr)->begin(c);
   }
 
  private:
@@ -106,7 +114,8 @@ class acquire_operation final : public Queue::operation, public registered_wait 
                     std::shared_ptr<cancellable_wait> handle)
       : queue_(queue),
         handler_(std::move(handler)),
-        work_(boost::asio::get_associated_executor(handler_)),
+        executor_(boost::asio::prefer(boost::asio::get_associated_executor(handler_),
+                                      boost::asio::execution::outstanding_work.tracked)),
         waits_(std::move(waits)),
         handle_(std::move(handle)) {
     this->complete = [](wait_node& node, wait_outcome) noexcept {
@@ -120,6 +129,17 @@ class acquire_operation final : public Queue::operation, public registered_wait 
   }
   ~acquire_operation() = default;
 
+  void listen_to_slot() {
+    if (auto slot = boost::asio::get_associated_cancellation_slot(handler_); slot.is_connected()) {
+      slot.assign([this](boost::asio::cancellation_type type) {
+        if (type == boost::asio::cancellation_type::none) return;
+        // Also after the grant: what is begun with the permit would not hear of this any more.
+        unwanted_ = true;
+        if (!ended_.load(std::memory_order_acquire)) queue_.cancel(*this);
+      });
+    }
+  }
+
   void begin(const call& c) {
     if (handle_) {
       handle_->begin(this, [](void* op) noexcept {
@@ -127,14 +147,14 @@ class acquire_operation final : public Queue::operation, public registered_wait 
         return self.queue_.cancel(self);
       });
     }
-    if (!waits_->join(*this)) return free();
-    if (auto slot = boost::asio::get_associated_cancellation_slot(handler_); slot.is_connected()) {
-      slot.assign([this](boost::asio::cancellation_type type) {
-        if (type != boost::asio::cancellation_type::none) queue_.cancel(*this);
-      });
-    }
+    if (!waits_->join(*this)) return static_cast<void>(let_go_of_handler());
     auto answer = queue_.wait(*this, c);
     if (!answer) return;  // waits: from here on it may be gone at any time
+    if (*answer) {
+      if (handle_) handle_->end(this);  // which may be looking at it
+      this->keep(std::move(**answer));
+      return completed();
+    }
     if (const auto waits = waits_; !waits->leave(*this, [] {})) return free_late(*waits);
     post_answer(let_go_of_handler(), std::move(*answer));
   }
@@ -144,12 +164,14 @@ class acquire_operation final : public Queue::operation, public registered_wait 
     // With its last owner gone it may be delivered, and freed, before `leave` returns.
     const auto waits = waits_;
     if (handle_) handle_->end(this);
-    const auto post = [this] { boost::asio::post(executor{work_.get_executor()}, delivery{*this}); };
+    ended_.store(true, std::memory_order_release);
+    const auto post = [this] { boost::asio::post(working_executor{executor_}, delivery{*this}); };
     if (!waits->leave(*this, post)) free_late(*waits);
   }
 
   /// On the handler's executor.
   void deliver() {
+    if (unwanted_) this->refund();
     auto answer = this->take();
     auto handler = let_go_of_handler();
     std::move(handler)(std::move(answer));
@@ -178,9 +200,11 @@ class acquire_operation final : public Queue::operation, public registered_wait 
 
   Queue& queue_;
   Handler handler_;
-  boost::asio::executor_work_guard<executor> work_;
+  working_executor executor_;  // the handler's; counts as work of its context
   std::shared_ptr<context_waits> waits_;
   std::shared_ptr<cancellable_wait> handle_;
+  std::atomic<bool> ended_{false};  // the queue may go before the delivery
+  bool unwanted_ = false;           // on the handler's executor
 };
 
 /// `first`: the call has not been tried yet.
