@@ -59,7 +59,8 @@ int main() {
     const auto rest = queue.next_event() - queue.now();
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(std::clamp<weir::duration>(rest, 0ms, 1s)).count();
     epoll_event event{};
-    if (::epoll_wait(poll, &event, 1, static_cast<int>(ms)) <= 0) queue.on_alarm();
+    ::epoll_wait(poll, &event, 1, static_cast<int>(ms));
+    if (queue.next_event() <= queue.now()) queue.on_alarm();  // also when there is always something to read
     std::uint64_t count = 0;
     if (::read(box.fd, &count, sizeof count) < 0) continue;
     std::deque<request*> ended;
