@@ -1,6 +1,5 @@
 #include "http_session.hpp"
 
-#include <boost/asio/read.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/basic_stream.hpp>
@@ -8,9 +7,9 @@
 #include <boost/beast/core/stream_traits.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -26,6 +25,7 @@ using boost::system::error_code;
 
 constexpr std::uint64_t largest_body = 16'000'000;
 constexpr std::uint32_t largest_header = 64'000;
+constexpr std::size_t largest_unparsed = 128'000;  // a chunk's extension or a trailer has no limit of its own in Beast
 
 time_point now() noexcept { return std::chrono::steady_clock::now(); }
 
@@ -69,7 +69,8 @@ class http_session::connection {
   task<exchange> send(std::string_view request, duration timeout, bool to_head) {
     exchange out;
     out.sent = now();
-    stream_.expires_at(later(out.sent, timeout));
+    deadline_ = later(out.sent, timeout);
+    stream_.expires_at(deadline_);
     error_code ec;
     if (open_ && !is_still_open()) close();
     if (!open_) co_await connect(ec);
@@ -121,7 +122,20 @@ class http_session::connection {
     parser.body_limit(largest_body);
     parser.header_limit(largest_header);
     parser.skip(to_head);
-    traffic_.bytes_received += co_await http::async_read(stream_, buffer_, parser, asio::redirect_error(use_task, ec));
+    parser.eager(true);
+    while (!ec && !parser.is_done()) {
+      co_await receive(ec);
+      if (ec == asio::error::eof) {
+        ec = {};
+        if (parser.got_some()) {
+          parser.put_eof(ec);
+        } else {
+          ec = http::error::end_of_stream;
+        }
+      } else if (!ec) {
+        parse(parser, ec);
+      }
+    }
     if (ec) co_return;
     auto& answer = parser.get();
     out.end = exchange::ending::answered;
@@ -132,6 +146,34 @@ class http_session::connection {
     const bool keep = answer.keep_alive();
     out.body = std::move(answer.body());
     if (!keep) close();
+  }
+
+  /// Some more bytes into the buffer.
+  task<void> receive(error_code& ec) {
+    // The stream's own timer is not seen as long as the server has more to say at once.
+    if (now() >= deadline_) {
+      ec = beast::error::timeout;
+    } else if (buffer_.size() >= largest_unparsed) {
+      ec = http::error::header_limit;
+    } else {
+      const std::size_t room = std::clamp<std::size_t>(buffer_.capacity() - buffer_.size(), 512, 65536);
+      const std::size_t n = co_await stream_.async_read_some(buffer_.prepare(room), asio::redirect_error(use_task, ec));
+      buffer_.commit(n);
+      traffic_.bytes_received += n;
+    }
+  }
+
+  /// As much as there is in the buffer.
+  void parse(http::response_parser<http::string_body>& parser, error_code& ec) {
+    while (buffer_.size() > 0 && !parser.is_done()) {
+      const std::size_t used = parser.put(buffer_.data(), ec);
+      buffer_.consume(used);
+      if (ec == http::error::need_more) {
+        ec = {};
+        return;
+      }
+      if (ec || used == 0) return;
+    }
   }
 
   /// A look at the socket without reading: whether the server hung up while the connection was idle.
@@ -153,6 +195,7 @@ class http_session::connection {
   asio::ip::tcp::endpoint target_;
   traffic& traffic_;
   beast::flat_buffer buffer_;
+  time_point deadline_{};  // of the exchange under way
   bool open_ = false;
   bool cancelled_ = false;
 };

@@ -315,6 +315,37 @@ TEST(Driver, WhatIsNoAnswerIsBroken) {
   }
 }
 
+TEST(Driver, AnAnswerWithoutEndIsGivenUp) {
+  struct flood {
+    std::string begin, more;
+    std::string failure;
+  };
+  const std::string chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::string junk(10'000, 'x');
+  const flood all[] = {
+      {"HTTP/1.1 200 OK\r\n", "X: " + junk + "\r\n", "answer too large"},
+      {chunked + "1;", junk, "answer too large"},
+      {chunked + "0\r\n", "X: " + junk + "\r\n", "answer too large"},
+      {"HTTP/1.1 200 OK\r\n\r\n", junk, "answer too large"},
+      // So slow to read that the time-out comes first, though there is always more to read.
+      {chunked, "1\r\nx\r\n1\r\nx\r\n", "timed out"},
+  };
+  for (const flood& f : all) {
+    SCOPED_TRACE(f.begin + f.more.substr(0, 10));
+    scripted_server server{[&f](const server_request&) {
+      server_reply r = of_kind(kind::endless, f.begin);
+      r.more = f.more;
+      return r;
+    }};
+    const run_result r = run(server.url(), "executor='shared-iterations'\niterations=1",
+                             "[[journey]]\nname='j'\nsteps=[{name='get', request='GET /', timeout='1s'}]\n");
+    ASSERT_EQ(r.journeys.failed, 1u);
+    EXPECT_EQ(r.steps[0].failures.begin()->first, f.failure);
+    EXPECT_LT(r.bytes_received, 20'000'000u);
+    EXPECT_LT(r.total, 3s);
+  }
+}
+
 TEST(Driver, NobodyListensIsTheServersFault) {
   std::string url;
   {

@@ -12,12 +12,13 @@
 namespace weir::testing_support {
 namespace {
 
-void send_all(int socket, const std::string& text) {
+bool send_all(int socket, const std::string& text) {
   for (std::size_t sent = 0; sent < text.size();) {
     const auto n = ::send(socket, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
-    if (n <= 0) return;
+    if (n <= 0) return false;
     sent += static_cast<std::size_t>(n);
   }
+  return true;
 }
 
 /// Reads one request; `buffer` keeps what came behind it. False: the client hung up.
@@ -138,6 +139,9 @@ void scripted_server::serve(int socket, std::size_t connection) {
       case k::raw:
         send_all(socket, reply.body);
         ::shutdown(socket, SHUT_RDWR);
+        return;
+      case k::endless:
+        for (bool there = send_all(socket, reply.body); there && !stopping_;) there = send_all(socket, reply.more);
         return;
       case k::answer:
       case k::answer_and_close: {

@@ -28,6 +28,7 @@ enum class reply_kind {
   answer,            ///< status, headers and body
   answer_and_close,  ///< and hangs up without having said so
   raw,               ///< `body` as it is, then hangs up
+  endless,           ///< `body` as it is, then `more` again and again
   reset,             ///< RST
   hang_up,           ///< FIN without an answer
   nothing,           ///< holds the connection and says nothing
@@ -39,6 +40,7 @@ struct server_reply {
   std::string body = "{}";
   std::map<std::string, std::string> headers{};
   std::chrono::milliseconds delay{0};
+  std::string more{};
 };
 
 /// Listens on 127.0.0.1 from construction to destruction, one thread per connection. `script` is called by these threads,
