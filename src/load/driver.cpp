@@ -246,7 +246,9 @@ void driver::report_progress(duration now) {
 run_result driver::finish() {
   const duration total = around_.now();
   const duration cpu = own_cpu_time() - cpu_at_start_;
-  run_result out = record_.finish(total);
+  duration load_ended{};
+  for (const load_runner& l : loads_) load_ended = std::max(load_ended, l.length());
+  run_result out = record_.finish(load_ended, total);
   out.label = options_.label;
   out.rate_factor = options_.rate_factor;
   out.arrivals = arrivals_of(definition_);

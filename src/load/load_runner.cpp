@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 
+#include <algorithm>
 #include <exception>
 
 namespace weir::load {
@@ -43,8 +44,9 @@ void load_runner::start() {
 
 void load_runner::stop() {
   stopped_ = true;
+  length_ = std::min(length_, around_.now());
   wake_.cancel();
-  end_.cancel();  // from here on it is graceful_stop that runs
+  if (!ending_) end_.cancel();  // from here on it is graceful_stop that runs
 }
 
 void load_runner::interrupt() {
@@ -57,6 +59,8 @@ void load_runner::spawn(task<void> work) {
   boost::asio::co_spawn(around_.io, std::move(work), [this](std::exception_ptr error) {
     if (error) std::rethrow_exception(error);
     if (--tasks_ == 0) {
+      // A counting executor's length is only a bound.
+      if (load_.executor == executor::shared_iterations || load_.executor == executor::per_vu_iterations) stop();
       stopped_ = true;
       end_.cancel();
       done_();
@@ -81,7 +85,10 @@ task<void> load_runner::arrive() {
   while (const auto at = plan_.next()) {
     const bool was_due = around_.now() >= *at;
     const bool goes_on = co_await sleep_until(*at);
-    if (!goes_on) break;
+    if (!goes_on) {
+      drop_overdue(at);
+      break;
+    }
     begin(*at);
     // Behind schedule: catch up, but let answers in.
     in_a_row = was_due ? in_a_row + 1 : 0;
@@ -98,6 +105,13 @@ void load_runner::begin(duration intended) {
   }
   enter();
   spawn(run_once(*user, intended));
+}
+
+void load_runner::drop_overdue(std::optional<duration> next) {
+  for (const duration now = around_.now(); next && *next <= now; next = plan_.next()) {
+    around_.record.intended(*next);
+    around_.record.dropped(*next);
+  }
 }
 
 virtual_user* load_runner::free_user() {
@@ -158,8 +172,11 @@ task<void> load_runner::follow_stages() {
 
 task<void> load_runner::end_at(duration at) {
   boost::system::error_code ec;
-  end_.expires_at(around_.start + at);
-  co_await end_.async_wait(boost::asio::redirect_error(use_task, ec));
+  if (!stopped_) {
+    end_.expires_at(around_.start + at);
+    co_await end_.async_wait(boost::asio::redirect_error(use_task, ec));
+  }
+  ending_ = true;
   // Arrivals end by their plan: one that is due at the last instant must not be cut off by this timer.
   if (!is_open_loop(load_.executor)) {
     stopped_ = true;

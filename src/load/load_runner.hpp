@@ -8,6 +8,7 @@
 
 #include <deque>
 #include <functional>
+#include <optional>
 #include <vector>
 
 namespace weir::load {
@@ -21,7 +22,7 @@ class load_runner {
   load_runner& operator=(const load_runner&) = delete;
 
   void start();
-  /// No more journeys; running ones have graceful_stop left.
+  /// No more journeys; running ones have what is left of graceful_stop, counted from here if the load had not ended.
   void stop();
   /// No more journeys, and running ones are interrupted.
   void interrupt();
@@ -30,6 +31,9 @@ class load_runner {
   [[nodiscard]] std::uint64_t busy_peak() const noexcept { return busy_peak_; }
   /// The most virtual users this load can have.
   [[nodiscard]] std::uint64_t vus_max() const noexcept;
+  /// When the load ended, journeys that still ran excepted: as planned, or earlier if it was stopped or if a counting
+  /// executor had done its journeys.
+  [[nodiscard]] duration length() const noexcept { return length_; }
 
  private:
   task<void> arrive();
@@ -42,6 +46,8 @@ class load_runner {
 
   virtual_user* free_user();
   void begin(duration intended);
+  /// Of the arrivals from `next` on, counts those that were due and found the load ended.
+  void drop_overdue(std::optional<duration> next);
   void spawn(task<void>);
   void enter() noexcept;
   /// Waits; false: the load was stopped.
@@ -62,6 +68,7 @@ class load_runner {
   std::uint64_t begun_ = 0;  // journeys
   std::uint64_t busy_ = 0, busy_peak_ = 0;
   bool stopped_ = false;
+  bool ending_ = false;  // graceful_stop runs
 };
 
 }  // namespace weir::load

@@ -42,9 +42,11 @@ bool window_is_fine(std::span<const second_result> seconds, duration slo) {
 }
 
 std::optional<double> recovery(const run_result& r, std::size_t peak_end) {
-  const auto load_end = static_cast<std::size_t>(std::ceil(std::chrono::duration<double>{r.length}.count()));
   const std::span all{r.seconds};
-  if (peak_end >= load_end || peak_end >= all.size()) return std::nullopt;
+  // What ended before its time, stopped or with nobody left to come, shows nothing of the time behind it.
+  const auto planned_end = static_cast<std::size_t>(std::ceil(std::chrono::duration<double>{r.length}.count()));
+  const std::size_t load_end = std::min(planned_end, all.size());
+  if (peak_end >= load_end) return std::nullopt;
   // From the back: the earliest second from which every window is fine.
   std::size_t recovered = all.size();
   for (std::size_t k = all.size(); k-- > peak_end;) {

@@ -18,7 +18,6 @@ recorder::recorder(const scenario::definition& d) {
   result_.target = d.target;
   result_.seed = d.seed;
   result_.warmup = d.warmup;
-  result_.length = d.length();
   if (d.slo) {
     has_slo_ = true;
     result_.slo = d.slo->within;
@@ -32,8 +31,6 @@ recorder::recorder(const scenario::definition& d) {
       result_.steps.push_back(std::move(step));
     }
   }
-  // Quiet seconds are seconds, too.
-  if (result_.length > duration{0}) second(result_.length - duration{1});
 }
 
 step_index recorder::first_step(std::string_view journey) const {
@@ -142,12 +139,20 @@ void recorder::call_ended(const journey_run& j, const call_end& c, std::uint64_t
   step.checks_failed += checks_failed;
 }
 
+void recorder::call_cut(const journey_run& j, step_index step, duration due, duration now) {
+  const duration waited = now - due;
+  if (judge_expected(step, waited) == verdict::slow) call_ended(j, {step, due, now, verdict::timeout, waited}, 0, 0);
+}
+
 verdict recorder::judge_expected(step_index step, duration latency) const noexcept {
   return has_slo_ && under_slo(step) && latency > result_.slo ? verdict::slow : verdict::good;
 }
 
-run_result recorder::finish(duration total) {
+run_result recorder::finish(duration load_ended, duration total) {
+  result_.length = load_ended;
   result_.total = total;
+  // Quiet seconds are seconds, too; those that were never reached are not.
+  if (const duration last = std::min(load_ended, total); last > duration{0}) second(last - duration{1});
   std::uint64_t running = 0;
   for (std::size_t i = 0; i < result_.seconds.size(); ++i) {
     running += result_.seconds[i].started;

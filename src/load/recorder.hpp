@@ -59,14 +59,19 @@ class recorder {
   /// `checks`: how many held, how many did not.
   void call_ended(const journey_run&, const call_end&, std::uint64_t checks_passed, std::uint64_t checks_failed);
 
+  /// A call that the end of the run cut off. If it had already waited longer than the SLO allows it is a timeout, censored
+  /// at what it had waited: a server that never answers must not look better than one that answers late.
+  void call_cut(const journey_run&, step_index, duration due, duration now);
+
   /// The verdict on an answer as expected: in time or not. Only the steps under the SLO can be slow.
   [[nodiscard]] verdict judge_expected(step_index, duration latency) const noexcept;
 
   /// Journeys that run now.
   [[nodiscard]] std::uint64_t in_flight() const noexcept { return in_flight_; }
   [[nodiscard]] const run_result& so_far() const noexcept { return result_; }
-  /// The whole; `total`: when the last journey had ended. The recorder is used up.
-  [[nodiscard]] run_result finish(duration total);
+  /// The whole. `load_ended`: no journey was to start after it; `total`: when the last one had ended. The recorder is used
+  /// up.
+  [[nodiscard]] run_result finish(duration load_ended, duration total);
 
  private:
   [[nodiscard]] bool measured(const journey_run& j) const noexcept { return j.intended >= result_.warmup; }

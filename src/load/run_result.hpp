@@ -24,7 +24,7 @@ enum class verdict : std::uint8_t {
   good,      ///< expected status, within the SLO
   slow,      ///< expected status, too late
   rejected,  ///< 429 or 503 after all retries
-  timeout,   ///< no answer in the step's time; its latency is censored at the time-out
+  timeout,   ///< no answer in the step's time, or until the run was over and the SLO missed; the latency is censored there
   error,     ///< any other status, or a check that failed
   broken,    ///< connection refused, reset, or unparsable answer
 };
@@ -37,10 +37,10 @@ using verdict_counts = std::array<std::uint64_t, verdict_count>;
 struct journey_counts {
   std::uint64_t intended = 0;
   std::uint64_t started = 0;
-  std::uint64_t dropped = 0;      ///< no free VU at the intended start
+  std::uint64_t dropped = 0;      ///< no free VU at the intended start, or not begun when the load was over
   std::uint64_t completed = 0;    ///< every step ended as expected
   std::uint64_t failed = 0;       ///< a step did not, after retries
-  std::uint64_t interrupted = 0;  ///< still running when graceful_stop ended
+  std::uint64_t interrupted = 0;  ///< still running when graceful_stop ended, or an error on our own side
 };
 
 /// One step of one journey, over the measured part of the run.
@@ -115,7 +115,7 @@ struct run_result {
   double rate_factor = 1;       ///< by which the scenario's rates were multiplied
   std::string started_at;       ///< ISO 8601, UTC
   std::string arrivals;         ///< "poisson", "uniform"
-  duration warmup{}, length{};  ///< length: to the end of the last stage
+  duration warmup{}, length{};  ///< length: to the end of the last stage; less if the load was stopped or done earlier
   duration total{};             ///< until the last journey had ended
   duration slo{};               ///< of the step named slo_step
   std::string slo_step;

@@ -106,7 +106,9 @@ task<virtual_user::call_result> virtual_user::call(context& c, const scenario::s
   const std::uint64_t all_checks = 1 + step.checks.size();  // the status is one
   for (std::uint64_t n = 1;; ++n) {
     const exchange answer = co_await attempt(c, step, index, request);
-    if (answer.end == exchange::ending::cancelled || answer.end == exchange::ending::own_error) {
+    if (answer.end == exchange::ending::own_error) co_return call_result::interrupted;
+    if (answer.end == exchange::ending::cancelled) {
+      record.call_cut(c.times, index, due, around_.now());
       co_return call_result::interrupted;
     }
     const duration end = answer.done - around_.start;
@@ -131,7 +133,10 @@ task<virtual_user::call_result> virtual_user::call(context& c, const scenario::s
     duration wait = retry.wait.delay(static_cast<std::uint32_t>(n), around_.jitter);
     if (retry.honour_retry_after && answer.retry_after) wait += *answer.retry_after;
     const bool in_time = co_await pause_until(end + wait);
-    if (!in_time) co_return call_result::interrupted;
+    if (!in_time) {
+      record.call_cut(c.times, index, due, around_.now());
+      co_return call_result::interrupted;
+    }
   }
 }
 

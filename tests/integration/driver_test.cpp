@@ -9,12 +9,15 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <csignal>
 #include <cstdlib>
 #include <set>
 #include <string>
 #include <thread>
 
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 namespace {
 
@@ -363,8 +366,10 @@ TEST(Driver, WantOfDescriptorsIsItsOwn) {
     return r;
   }};
   const auto starved = [&] {
-    // The driver raises the soft limit, so the hard one goes down: in a process of its own.
-    const rlimit few{12, 12};
+    // The driver raises the soft limit, so the hard one goes down: in a process of its own. Room for what the driver itself
+    // needs and a few connections, above what this process was started with.
+    const auto free = static_cast<rlim_t>(open("/dev/null", O_RDONLY));
+    const rlimit few{free + 12, free + 12};
     if (setrlimit(RLIMIT_NOFILE, &few) != 0) std::_Exit(3);
     const run_result r =
         run(server.url(), "executor='constant-arrival-rate'\nrate=100\nduration='300ms'\narrivals='uniform'");
@@ -384,6 +389,60 @@ TEST(Driver, InterruptsWhatRunsWhenGracefulStopEnds) {
   EXPECT_EQ(r.steps[0].reached, 5u);
   EXPECT_GE(r.total, 600ms);
   EXPECT_LT(r.total, 30s) << "not the 60 s of the time-out";
+}
+
+TEST(Driver, AServerThatLosesRequestsHasNotRecovered) {
+  // From the peak on every second user waits for ever. Those who are served are served well.
+  scripted_server server{[](const server_request& q) { return q.number % 2 == 0 ? answer(200) : of_kind(kind::nothing); }};
+  const run_result r = run(server.url(),
+                           "executor='ramping-arrival-rate'\nstart_rate=40\narrivals='uniform'\ngraceful_stop='500ms'\n"
+                           "stages=[{duration='1s', target=40}, {duration='0s', target=8}, {duration='2s', target=8}]",
+                           one_get, "slo={step='get', within='300ms'}", {.capacity_per_s = 10});
+  EXPECT_GT(r.journeys.interrupted, 10u);
+  EXPECT_GT(count(r.steps[0], verdict::timeout), 10u);
+  EXPECT_GE(r.steps[0].all.quantile(0.9), 500ms);
+  EXPECT_EQ(r.overload.recovered_after_s, std::nullopt);
+}
+
+TEST(Driver, ASignalWithinGracefulStopDoesNotTakeItAway) {
+  scripted_server server{[](const server_request&) { return of_kind(kind::nothing); }};
+  drive_options options;
+  options.stop_on_signal = true;
+  options.on_second = [](const progress& p) {
+    if (p.elapsed < 2s) std::raise(SIGINT);
+  };
+  const run_result r = run(server.url(), five + "\ngraceful_stop='1500ms'",
+                           "[[journey]]\nname='j'\nsteps=[{name='get', request='GET /', timeout='20s'}]\n", "", options);
+  EXPECT_EQ(r.journeys.interrupted, 5u);
+  EXPECT_LT(r.total, 15s) << "not the 20 s of the time-out";
+  EXPECT_FALSE(r.generator.valid);
+}
+
+TEST(Driver, ARunThatIsStoppedIsAsLongAsItWas) {
+  scripted_server server{[](const server_request&) { return answer(200); }};
+  drive_options options{.capacity_per_s = 5};
+  options.stop_on_signal = true;
+  options.on_second = [](const progress&) { std::raise(SIGINT); };
+  const run_result r = run(server.url(), "executor='constant-arrival-rate'\nrate=20\nduration='1h'\narrivals='uniform'",
+                           one_get, "slo={step='get', within='4s'}\npeak_end='30m'", options);
+  EXPECT_GE(r.length, 1s);
+  EXPECT_LT(r.length, 1min);
+  EXPECT_LT(r.seconds.size(), 60u);
+  EXPECT_EQ(r.overload.recovered_after_s, std::nullopt) << "the end of the peak was never reached";
+}
+
+TEST(Driver, JourneysThatCouldNotBeBegunAreDroppedNotForgotten) {
+  scripted_server server{[](const server_request&) { return answer(200); }};
+  drive_options options;
+  options.on_second = [](const progress& p) {
+    if (p.elapsed < 1500ms) std::this_thread::sleep_for(1500ms);
+  };
+  const run_result r = run(server.url(),
+                           "executor='constant-arrival-rate'\nrate=1000\nduration='2s'\narrivals='uniform'\n"
+                           "graceful_stop='0s'\nmax_vus=5000",
+                           one_get, "", options);
+  EXPECT_EQ(r.journeys.intended, 2000u) << "the load does not depend on the driver either";
+  EXPECT_FALSE(r.generator.valid);
 }
 
 TEST(Driver, InterruptsPauses) {
@@ -424,6 +483,8 @@ TEST(Driver, JudgesTheStepUnderTheSlo) {
 TEST(Driver, RunsTheClosedLoopExecutors) {
   scripted_server server{[](const server_request&) { return answer(200); }};
   EXPECT_EQ(run(server.url(), "executor='shared-iterations'\nvus=3\niterations=10").journeys.completed, 10u);
+  EXPECT_LT(run(server.url(), "executor='shared-iterations'\nvus=3\niterations=10").length, 1min)
+      << "not its bound of 10 min";
   EXPECT_EQ(run(server.url(), "executor='per-vu-iterations'\nvus=3\niterations=4").journeys.completed, 12u);
 
   const std::string paused = "[[journey]]\nname='j'\nsteps=[{name='a', request='GET /', repeat=2, pause='20ms'}]\n";

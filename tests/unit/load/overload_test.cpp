@@ -130,6 +130,18 @@ TEST(Overload, NotWithinTheRun) {
   EXPECT_EQ(summarise_overload(run_of(repeated(10, {50, 14})), 14, std::nullopt).recovered_after_s, std::nullopt);
 }
 
+TEST(Overload, WhatWasNotReachedShowsNoRecovery) {
+  // Stopped within the peak: the load was to go on for 30 s.
+  run_result r = run_of(repeated(5, {50, 14, 36}));
+  r.length = 30s;
+  EXPECT_EQ(summarise_overload(r, 14, 15s).recovered_after_s, std::nullopt);
+  EXPECT_EQ(summarise_overload(r, 14, 5s).recovered_after_s, std::nullopt);
+  // Nothing but rejections behind it: there is no second from which on it is fine.
+  r = run_of(repeated(5, {50, 14, 36}) + repeated(2, {7, 0, 7}));
+  r.length = 30s;
+  EXPECT_EQ(summarise_overload(r, 14, 5s).recovered_after_s, std::nullopt);
+}
+
 TEST(Overload, AGivenEndOfThePeakOutranksChance) {
   auto seconds = repeated(10, {50, 14, 36}) + repeated(10, {7, 7});
   seconds[15].intended = 15;  // seven expected, fifteen came: chance, not the peak

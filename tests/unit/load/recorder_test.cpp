@@ -34,12 +34,25 @@ TEST(Recorder, StepsAreThoseOfTheScenarioInItsOrder) {
   recorder r{two_steps()};
   EXPECT_EQ(r.first_step("look"), 0u);
   EXPECT_EQ(r.first_step("buy"), 1u);
-  const run_result out = r.finish(5s);
+  const run_result out = r.finish(5s, 5s);
   ASSERT_EQ(out.steps.size(), 3u);
   EXPECT_EQ(out.steps[2].journey, "buy");
   EXPECT_EQ(out.steps[2].step, "order");
   EXPECT_EQ(out.seconds.size(), 5u) << "quiet seconds are seconds";
   EXPECT_EQ(out.length, 5s);
+}
+
+TEST(Recorder, SecondsThatWereNeverReachedAreNotInTheSeries) {
+  // Ten minutes allowed, all journeys done after two and a half seconds.
+  scenario::definition d = two_steps();
+  d.loads[0].length = 10min;
+  recorder done{d};
+  const run_result out = done.finish(2500ms, 2500ms);
+  EXPECT_EQ(out.seconds.size(), 3u);
+  EXPECT_EQ(out.length, 2500ms);
+  // A load that plans nobody for its last minutes is over when the last one is.
+  recorder quiet{d};
+  EXPECT_EQ(quiet.finish(10min, 2500ms).seconds.size(), 3u);
 }
 
 TEST(Recorder, JourneysAreCountedBySecondAndBalance) {
@@ -61,7 +74,7 @@ TEST(Recorder, JourneysAreCountedBySecondAndBalance) {
   r.interrupted(cut, 7200ms);
   EXPECT_EQ(r.in_flight(), 0u);
 
-  const run_result out = r.finish(7200ms);
+  const run_result out = r.finish(5s, 7200ms);
   EXPECT_EQ(out.journeys.intended, 4u) << "one was of the warm-up";
   EXPECT_EQ(out.journeys.started, 3u);
   EXPECT_EQ(out.journeys.dropped, 1u);
@@ -90,7 +103,7 @@ TEST(Recorder, LatencyCountsFromWhenTheCallWasDue) {
   r.call_begun(j, 2);
   r.attempt_ended(j, {2, 2150ms, 2400ms, 201, {}, true});
   r.call_ended(j, {2, 2s, 2400ms, verdict::good, 1s}, 2, 1);
-  const run_result out = r.finish(5s);
+  const run_result out = r.finish(5s, 5s);
   const step_result& step = out.steps[2];
   EXPECT_EQ(step.reached, 1u);
   EXPECT_EQ(step.attempts, 1u);
@@ -113,7 +126,7 @@ TEST(Recorder, CensoredCallsCountAtTheirTimeOut) {
     r.attempt_ended(j, {1, 2s, 2s + timeout, 0, "timed out", false});
     r.call_ended(j, {1, 2s, 2s + timeout, verdict::timeout, timeout}, 0, 1);
   }
-  const run_result out = r.finish(5s);
+  const run_result out = r.finish(5s, 5s);
   const step_result& step = out.steps[1];
   EXPECT_EQ(step.censored, 2u);
   EXPECT_EQ(step.censored_at, 1s);
@@ -132,7 +145,7 @@ TEST(Recorder, RejectionsAreTimedByAttempt) {
   r.attempt_ended(j, {2, 2500ms, 2503ms, 429, {}, false});
   r.attempt_ended(j, {2, 3s, 3100ms, 500, {}, false});
   r.call_ended(j, {2, 2s, 3100ms, verdict::error, 1s}, 0, 1);
-  const run_result out = r.finish(5s);
+  const run_result out = r.finish(5s, 5s);
   EXPECT_EQ(out.steps[2].attempts, 3u);
   EXPECT_EQ(out.steps[2].reached, 1u);
   EXPECT_EQ(out.steps[2].rejected.count(), 2u);
@@ -147,7 +160,7 @@ TEST(Recorder, AnExpected503IsNoRejection) {
   const journey_run j{2s, 2s};
   r.started(j);
   r.attempt_ended(j, {2, 2s, 2002ms, 503, {}, true});
-  EXPECT_TRUE(r.finish(5s).steps[2].rejected.empty());
+  EXPECT_TRUE(r.finish(5s, 5s).steps[2].rejected.empty());
 }
 
 TEST(Recorder, OnlyTheStepUnderTheSloIsInTheSeriesOrSlow) {
@@ -158,7 +171,7 @@ TEST(Recorder, OnlyTheStepUnderTheSloIsInTheSeriesOrSlow) {
   const journey_run j{2s, 2s};
   r.started(j);
   r.call_ended(j, {1, 2s, 2100ms, verdict::good, 1s}, 1, 0);
-  const run_result out = r.finish(5s);
+  const run_result out = r.finish(5s, 5s);
   EXPECT_EQ(count(out.seconds[2].by_end, verdict::good), 0u);
   EXPECT_EQ(count(out.steps[1].verdicts, verdict::good), 1u);
 }
@@ -172,7 +185,24 @@ TEST(Recorder, WithoutASloEveryStepIsInTheSeries) {
   r.started(j);
   r.call_ended(j, {1, 2s, 2100ms, verdict::good, 1s}, 1, 0);
   r.call_ended(j, {2, 2s, 2100ms, verdict::good, 1s}, 1, 0);
-  EXPECT_EQ(count(r.finish(5s).seconds[2].by_end, verdict::good), 2u);
+  EXPECT_EQ(count(r.finish(5s, 5s).seconds[2].by_end, verdict::good), 2u);
+}
+
+TEST(Recorder, ACallThatTheEndCutsOffHasMissedTheSloOrIsLeftOut) {
+  recorder r{two_steps()};
+  const journey_run j{2s, 2s};
+  r.started(j);
+  r.call_begun(j, 2);
+  r.call_cut(j, 2, 2s, 2700ms);  // it could still have been good
+  r.call_cut(j, 1, 2s, 9s);      // no SLO there
+  r.call_cut(j, 2, 2s, 6s);
+  const run_result out = r.finish(5s, 6s);
+  EXPECT_EQ(out.steps[1].all.count(), 0u);
+  EXPECT_EQ(out.steps[2].all.count(), 1u);
+  EXPECT_EQ(count(out.steps[2].verdicts, verdict::timeout), 1u);
+  EXPECT_EQ(out.steps[2].censored, 1u);
+  EXPECT_EQ(out.steps[2].censored_at, 4s);
+  EXPECT_EQ(count(out.seconds.at(6).by_end, verdict::timeout), 1u);
 }
 
 TEST(Recorder, CallsOfTheWarmUpAreInTheSeriesOnly) {
@@ -182,7 +212,7 @@ TEST(Recorder, CallsOfTheWarmUpAreInTheSeriesOnly) {
   r.call_begun(j, 2);
   r.attempt_ended(j, {2, 1200ms, 1300ms, 201, {}, true});
   r.call_ended(j, {2, 1200ms, 1300ms, verdict::good, 1s}, 1, 0);
-  const run_result out = r.finish(5s);
+  const run_result out = r.finish(5s, 5s);
   EXPECT_EQ(out.steps[2].reached, 0u);
   EXPECT_EQ(out.steps[2].attempts, 0u);
   EXPECT_EQ(count(out.steps[2].verdicts, verdict::good), 0u);
