@@ -19,6 +19,7 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <sstream>
 
 #include <unistd.h>
 
@@ -56,6 +57,21 @@ class progress_display {
   unsigned seconds_ = 0;
 };
 
+/// --capacity counts journeys and goodput counts calls: each journey must make exactly one that counts.
+bool capacity_fits(const scenario::definition& d, const std::string& file) {
+  for (const scenario::load& l : d.loads) {
+    std::uint64_t calls = 0;
+    for (const scenario::step& s : d.find_journey(l.journey)->steps) {
+      if (!d.slo || d.slo->step.empty() || d.slo->step == s.name) calls += s.repeat;
+    }
+    if (calls == 1) continue;
+    std::cerr << file << ": --capacity counts journeys, but journey '" << l.journey << "' makes " << calls
+              << " calls under the SLO, not one; let 'slo' name one step of it\n";
+    return false;
+  }
+  return true;
+}
+
 /// The scenario with what the command line says instead; nullopt: wrong, and said so.
 std::optional<scenario::definition> read_scenario(const load_options& o) {
   scenario::parsed file = scenario::parse_file(o.file);
@@ -78,6 +94,7 @@ std::optional<scenario::definition> read_scenario(const load_options& o) {
               << "may do this, say --allow-remote\n";
     return std::nullopt;
   }
+  if (o.capacity > 0 && !capacity_fits(d, o.file)) return std::nullopt;
   return std::move(d);
 }
 
@@ -127,18 +144,30 @@ int run_load(const load_options& o) {
   return crossed ? threshold_crossed : ok;
 }
 
+/// CLI::Range lets nan through.
+CLI::Validator number_from(double low, double high) {
+  std::ostringstream range;
+  range << "from " << low << " to " << high;
+  const auto check = [low, high, wanted = range.str()](std::string& text) {
+    double value = 0;
+    const bool is_number = CLI::detail::lexical_cast(text, value);
+    return is_number && value >= low && value <= high ? std::string{} : "'" + text + "' is not a number " + wanted;
+  };
+  return CLI::Validator{check, "NUMBER " + range.str()};
+}
+
 }  // namespace
 
 void add_load_command(CLI::App& app, action& run) {
   auto o = std::make_shared<load_options>();
   CLI::App* command = app.add_subcommand("load", "Sends the load of a scenario file and reports what came of it");
   command->add_option("file", o->file, "Scenario (TOML)")->required();
-  command->add_option("--rate-factor", o->rate_factor, "Multiply all arrival rates")->check(CLI::Range(1e-6, 1e6));
+  command->add_option("--rate-factor", o->rate_factor, "Multiply all arrival rates")->check(number_from(1e-6, 1e6));
   command
       ->add_option("--capacity", o->capacity,
                    "Journeys per second that the server can do, measured just before; turns "
                    "the overload summary on")
-      ->check(CLI::Range(1e-6, 1e9));
+      ->check(number_from(1e-6, 1e9));
   command->add_option("--label", o->label, "Your word for this run, shown in the reports");
   command->add_option("--json", o->json, "Write the whole result to this file");
   command->add_option("--html", o->html, "Write one self-contained page to this file");

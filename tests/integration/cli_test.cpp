@@ -112,6 +112,47 @@ TEST_F(Cli, OutputThatCannotBeWrittenIsSaidBeforeTheLoad) {
   EXPECT_EQ(server_.requests().size(), 0u);
 }
 
+TEST_F(Cli, NanIsNoNumber) {
+  EXPECT_EQ(weir("load " + scenario() + " --target " + server_.url() + " --rate-factor nan").status, 2);
+  const outcome out = weir("load " + scenario() + " --target " + server_.url() + " --capacity nan");
+  EXPECT_EQ(out.status, 2);
+  EXPECT_THAT(out.output, HasSubstr("'nan' is not a number from 1e-06 to 1e+09"));
+  EXPECT_EQ(server_.requests().size(), 0u);
+}
+
+TEST_F(Cli, ACapacityInJourneysNeedsOneCallOfEachThatCounts) {
+  const std::string file = write("two.toml",
+                                 "[scenario]\nname = 'x'\n[[load]]\nexecutor = 'constant-arrival-rate'\njourney = 'j'\n"
+                                 "rate = 1\nduration = '1s'\n[[journey]]\nname = 'j'\nsteps = ["
+                                 "{ name = 'a', request = 'GET /' }, { name = 'b', request = 'GET /' }]\n");
+  const outcome out = weir("load " + file + " --target " + server_.url() + " --capacity 10");
+  EXPECT_EQ(out.status, 2);
+  EXPECT_THAT(out.output, HasSubstr("journey 'j' makes 2 calls under the SLO"));
+}
+
+TEST_F(Cli, AReaderThatHasGoneEndsNothing) {
+  const outcome out = weir("load " + scenario() + " --target " + server_.url() + " --json " + path("a.json") + " 2>/dev/null | true");
+  EXPECT_EQ(out.status, 0) << "that of `true`";
+  EXPECT_EQ(server_.requests().size(), 10u);
+  EXPECT_THAT(read(path("a.json")), HasSubstr("\"cli\""));
+}
+
+TEST_F(Cli, ClosedStandardStreamsAreNoPlaceForSockets) {
+  const outcome out = weir("load " + scenario("", "rate = 20\nduration = '6s'") + " --target " + server_.url() +
+                           " --json " + path("a.json") + " <&- >&- 2>&- | cat");
+  EXPECT_EQ(out.output, "");
+  EXPECT_EQ(server_.requests().size(), 120u) << "and no progress among them";
+  EXPECT_THAT(read(path("a.json")), HasSubstr("\"cli\""));
+}
+
+TEST_F(Cli, AFullDiskIsSaid) {
+  const outcome file = weir("load " + scenario() + " --quiet --target " + server_.url() + " --json /dev/full");
+  EXPECT_EQ(file.status, 2);
+  EXPECT_THAT(file.output, HasSubstr("/dev/full: cannot be written: No space left on device"));
+  const outcome stream = weir("load " + scenario() + " --quiet --target " + server_.url() + " 3>&1 >/dev/full 2>&3");
+  EXPECT_NE(stream.status, 0);
+}
+
 TEST_F(Cli, RunsReportsAndCompares) {
   const std::string common = " --target " + server_.url() + " --quiet";
   const outcome first = weir("load " + scenario("http_req_failed = ['rate<0.01']") + common +
