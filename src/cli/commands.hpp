@@ -14,8 +14,8 @@ namespace weir::cli {
 /// Exit statuses that scripts rely on.
 enum exit_status : int {
   ok = 0,
-  bad_input = 2,           ///< said as `file:line: message` where there is a line
-  load_invalid = 98,       ///< the generator could not keep up: the numbers mean nothing
+  bad_input = 2,           ///< said as `file:line: message` where there is a line; also output that cannot be written
+  load_invalid = 98,       ///< the generator could not keep up, or was stopped: the numbers mean nothing
   threshold_crossed = 99,  ///< k6's number
 };
 

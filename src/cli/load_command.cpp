@@ -153,7 +153,7 @@ CLI::Validator number_from(double low, double high) {
     const bool is_number = CLI::detail::lexical_cast(text, value);
     return is_number && value >= low && value <= high ? std::string{} : "'" + text + "' is not a number " + wanted;
   };
-  return CLI::Validator{check, "NUMBER " + range.str()};
+  return CLI::Validator{check, range.str()};
 }
 
 }  // namespace
@@ -176,7 +176,9 @@ void add_load_command(CLI::App& app, action& run) {
   command->add_option("--target", o->target, "Instead of the scenario's: http://host[:port]");
   command->add_flag("--quiet", o->quiet, "No progress, only the summary");
   command->add_flag("--allow-remote", o->allow_remote, "Let the target be another machine");
-  command->footer("Exit status: 0 ok, 2 bad input, 98 the generator could not keep up, 99 a threshold was crossed.");
+  command->footer(
+      "Exit status: 0 ok, 2 bad input or output that cannot be written, 98 the generator could not keep up or was stopped, "
+      "99 a threshold was crossed.");
   command->callback([o, &run] { run = [o] { return run_load(*o); }; });
 }
 

@@ -45,9 +45,9 @@ std::string percent_encoded(std::string_view value) {
   return out;
 }
 
-bool has_content_type(const scenario::step& step) {
-  return std::any_of(step.headers.begin(), step.headers.end(), [](const auto& header) {
-    constexpr std::string_view wanted = "content-type";
+/// `wanted`: in lower case.
+bool has_header(const scenario::step& step, std::string_view wanted) {
+  return std::any_of(step.headers.begin(), step.headers.end(), [wanted](const auto& header) {
     return header.first.size() == wanted.size() &&
            std::equal(wanted.begin(), wanted.end(), header.first.begin(), [](char a, char b) { return a == (b | 0x20); });
   });
@@ -174,11 +174,12 @@ std::string virtual_user::render(const context& c, const scenario::step& step) c
   const auto in_header = [&](std::string_view name) { return made_safe(value(name)); };
 
   std::string out = step.method + " " + scenario::fill_placeholders(step.path, in_path) +
-                    " HTTP/1.1\r\nHost: " + around_.authority + "\r\nUser-Agent: weir\r\n";
+                    " HTTP/1.1\r\nHost: " + around_.authority + "\r\n";
+  if (!has_header(step, "user-agent")) out += "User-Agent: weir\r\n";
   for (const auto& [name, text] : step.headers) out += name + ": " + scenario::fill_placeholders(text, in_header) + "\r\n";
   if (!step.body.empty() || step.method == "POST" || step.method == "PUT" || step.method == "PATCH") {
     const std::string body = scenario::fill_placeholders(step.body, value);
-    if (!step.body.empty() && !has_content_type(step)) out += "Content-Type: application/json\r\n";
+    if (!step.body.empty() && !has_header(step, "content-type")) out += "Content-Type: application/json\r\n";
     out += "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   } else {
     out += "\r\n";

@@ -85,7 +85,7 @@ TEST(Driver, SendsTheJourneysThatWerePlanned) {
 name = "j"
 steps = [
   { name = "register", request = "POST /users", body = '{"n":"{vu}-{iteration}","u":"{uuid}"}', expect = [201], capture = { user = "/id" } },
-  { name = "order", request = "POST /orders/{user}", body = '{"by":"{user}"}', headers = { X-User = "{user}" }, checks = [{ name = "paid", pointer = "/paid", equals = true }] } ]
+  { name = "order", request = "POST /orders/{user}", body = '{"by":"{user}"}', headers = { X-User = "{user}", User-Agent = "mine" }, checks = [{ name = "paid", pointer = "/paid", equals = true }] } ]
 )");
   EXPECT_EQ(r.journeys.intended, 50u);
   EXPECT_EQ(r.journeys.completed, 50u);
@@ -106,6 +106,7 @@ steps = [
   for (const server_request& q : server.requests()) {
     EXPECT_EQ("http://" + q.headers.at("host"), server.url());
     EXPECT_EQ(q.headers.at("content-type"), "application/json");
+    EXPECT_EQ(q.headers.at("user-agent"), q.path == "/users" ? "weir" : "mine");
     if (q.path == "/users") {
       EXPECT_TRUE(bodies.insert(q.body).second) << q.body;
     } else {

@@ -43,7 +43,8 @@ bool read_request(int socket, std::string& buffer, server_request& out) {
     const std::size_t colon = buffer.find(':', line);
     std::string name = buffer.substr(line, colon - line);
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(tolower(c)); });
-    out.headers[name] = buffer.substr(colon + 2, stop - colon - 2);
+    std::string& value = out.headers[name];
+    value += (value.empty() ? "" : ", ") + buffer.substr(colon + 2, stop - colon - 2);
     line = stop + 2;
   }
   const std::size_t length = out.headers.contains("content-length") ? std::stoul(out.headers["content-length"]) : 0;

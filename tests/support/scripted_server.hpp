@@ -17,7 +17,7 @@ namespace weir::testing_support {
 
 struct server_request {
   std::string method, path;
-  std::map<std::string, std::string> headers;  ///< names in lower case
+  std::map<std::string, std::string> headers;  ///< names in lower case; repeated ones joined by ", "
   std::string body;
   std::size_t connection = 0;  ///< from 0
   std::size_t number = 0;      ///< over all connections, from 0

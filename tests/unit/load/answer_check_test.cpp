@@ -51,6 +51,9 @@ TEST(AnswerCheck, ChecksHoldOrDoNot) {
   EXPECT_TRUE(checked({"", "/none", {}, ""}).ok()) << "null is there";
   EXPECT_TRUE(checked({"", "/n", std::int64_t{3}, ""}).ok());
   EXPECT_FALSE(checked({"", "/n", std::int64_t{4}, ""}).ok());
+  EXPECT_TRUE(checked({"", "/big", std::int64_t{9007199254740993}, ""}).ok());
+  EXPECT_FALSE(checked({"", "/big", std::int64_t{9007199254740992}, ""}).ok()) << "the same double, another identifier";
+  EXPECT_FALSE(checked({"", "/half", std::int64_t{0}, ""}).ok());
   EXPECT_TRUE(checked({"", "/half", 0.5, ""}).ok());
   EXPECT_FALSE(checked({"", "/id", 0.5, ""}).ok());
   EXPECT_TRUE(checked({"", "/paid", true, ""}).ok());
