@@ -9,6 +9,8 @@
 #include <concepts>
 #include <cstdint>
 #include <string_view>
+#include <system_error>
+#include <type_traits>
 
 namespace weir::inline v0 {
 
@@ -112,14 +114,37 @@ struct outcome_traits<boost::system::error_code> {
   }
 };
 
+template <>
+struct outcome_traits<std::error_code> {
+  static outcome of(const std::error_code& ec) noexcept {
+    if (!ec) return outcome::success;
+    return ec == std::errc::operation_canceled ? outcome::ignored : outcome::failure;
+  }
+};
+
+// A value inside says what it would say alone: `run` inside of `run` tells both pipelines the same.
 template <class T, class E>
 struct outcome_traits<boost::system::result<T, E>> {
-  static outcome of(const boost::system::result<T, E>& r) noexcept {
-    if (r.has_value()) return outcome::success;
+  static auto of(const boost::system::result<T, E>& r) noexcept {
+    if constexpr (std::is_void_v<T>) {
+      return r.has_value() ? outcome::success : of_error(r.error());
+    } else {
+      using told = decltype(outcome_traits<T>::of(*r));
+      if (r.has_value()) return outcome_traits<T>::of(*r);
+      if constexpr (std::same_as<told, outcome>) {
+        return of_error(r.error());
+      } else {
+        return told{.result = of_error(r.error())};
+      }
+    }
+  }
+
+ private:
+  static outcome of_error(const E& error) noexcept {
     if constexpr (std::same_as<E, rejection>) {
-      return outcome_traits<boost::system::error_code>::of(r.error().code());
+      return outcome_traits<boost::system::error_code>::of(error.code());
     } else if constexpr (std::same_as<E, boost::system::error_code>) {
-      return outcome_traits<E>::of(r.error());
+      return outcome_traits<E>::of(error);
     } else {
       return outcome::failure;
     }
@@ -132,6 +157,8 @@ struct outcome_traits<boost::system::result<T, E>> {
     throw;
   } catch (const boost::system::system_error& e) {
     return outcome_traits<boost::system::error_code>::of(e.code());
+  } catch (const std::system_error& e) {
+    return outcome_traits<std::error_code>::of(e.code());
   } catch (...) {
     return outcome::failure;
   }

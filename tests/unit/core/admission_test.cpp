@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <stdexcept>
+#include <system_error>
 
 namespace {
 
@@ -112,6 +113,22 @@ TEST(outcome_traits, results_and_other_values) {
   EXPECT_EQ(weir::outcome_traits<int>::of(0), outcome::success);
 }
 
+TEST(outcome_traits, judges_the_standards_error_codes_too) {
+  using traits = weir::outcome_traits<std::error_code>;
+  EXPECT_EQ(traits::of({}), outcome::success);
+  EXPECT_EQ(traits::of(std::make_error_code(std::errc::connection_refused)), outcome::failure);
+  EXPECT_EQ(traits::of(std::make_error_code(std::errc::operation_canceled)), outcome::ignored);
+}
+
+TEST(outcome_traits, a_value_inside_of_results_says_what_it_would_say_alone) {
+  using inner = boost::system::result<int>;
+  using nested = weir::result<inner>;
+  const inner failed = make_error_code(boost::system::errc::io_error);
+  EXPECT_EQ(weir::outcome_traits<nested>::of(nested{failed}), outcome::failure);
+  EXPECT_EQ(weir::outcome_traits<nested>::of(nested{inner{3}}), outcome::success);
+  EXPECT_EQ(weir::outcome_traits<nested>::of(weir::rejection{errc::circuit_open, {}}), outcome::ignored);
+}
+
 template <class Exception>
 outcome thrown(const Exception& e) {
   try {
@@ -127,6 +144,8 @@ TEST(outcome_of_current_exception, tells_refusals_from_faults) {
   EXPECT_EQ(thrown(boost::system::system_error{make_error_code(boost::system::errc::io_error)}), outcome::failure);
   EXPECT_EQ(thrown(boost::system::system_error{make_error_code(boost::system::errc::operation_canceled)}),
             outcome::ignored);
+  EXPECT_EQ(thrown(std::system_error{std::make_error_code(std::errc::operation_canceled)}), outcome::ignored);
+  EXPECT_EQ(thrown(std::system_error{std::make_error_code(std::errc::io_error)}), outcome::failure);
   EXPECT_EQ(thrown(weir::rejected_error{weir::rejection{errc::circuit_open, {}}}), outcome::ignored);
 }
 

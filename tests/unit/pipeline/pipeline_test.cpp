@@ -241,6 +241,25 @@ TYPED_TEST(PipelineTest, OurOwnInnerRejectionIsIgnoredByOuterLayers) {
   EXPECT_EQ(this->a.completions.at(1).result, outcome::ignored);
 }
 
+TYPED_TEST(PipelineTest, RunInsideOfRunTellsBothTheSame) {
+  auto chain = this->chain();
+  journal inner_events;
+  recording_policy inner{"inner", inner_events, this->clock};
+  pipeline inner_chain{inner};
+  scripted_callee callee{this->clock};
+  callee.then({.result = outcome::overload, .latency = 4ms, .retry_after = 9s});
+
+  static_cast<void>(chain.run([&] { return inner_chain.run(callee); }));
+  EXPECT_EQ(inner.completions.at(0).result, outcome::overload);
+  EXPECT_EQ(this->a.completions.at(0).result, outcome::overload);
+  EXPECT_EQ(this->a.completions.at(0).retry_after, 9s);
+
+  const error_code refused = make_error_code(boost::system::errc::connection_refused);
+  static_cast<void>(chain.run([&] { return inner_chain.run([&] { return boost::system::result<int>{refused}; }); }));
+  EXPECT_EQ(inner.completions.at(1).result, outcome::failure);
+  EXPECT_EQ(this->a.completions.at(1).result, outcome::failure);
+}
+
 TYPED_TEST(PipelineTest, AClassifierOfTheCallersOwn) {
   auto chain = this->chain();
   const auto http = [](int status) -> completion {
