@@ -264,6 +264,16 @@ TEST_F(wait_prediction_test, lets_one_in64_through) {
   EXPECT_EQ(core.totals().probes, 3u);
 }
 
+TEST_F(wait_prediction_test, the_first_in_line_is_always_let_in) {
+  move_for(60s, 2s);
+  while (!core.empty()) core.grant(now, out);
+  complete();
+  now += 1ms;
+  EXPECT_GT(predicted(), 100ms);
+  EXPECT_FALSE(ask(100ms)) << "nobody would be left to prove the prediction wrong";
+  EXPECT_EQ(refused(ask(100ms)), errc::would_miss_deadline);
+}
+
 TEST_F(wait_prediction_test, can_be_switched_off) {
   move_for(10s);
   std::vector<wait_node*> none;

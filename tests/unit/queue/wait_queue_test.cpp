@@ -480,6 +480,22 @@ TEST_F(wait_queue_test, an_alarm_drives_deadlines_and_is_silent_when_nobody_wait
   expect_ledger(queue, 4);
 }
 
+TEST_F(wait_queue_test, an_alarm_that_comes_or_is_replaced_while_somebody_waits_is_set) {
+  make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({.max_wait = 1h});
+  ask(queue);
+  auto& waiter = ask(queue, {.deadline = in(2s)});
+  manual_timer first{clock, [&] { queue.on_alarm(); }}, second{clock, [&] { queue.on_alarm(); }};
+  queue.use_alarm(alarm_ref{first});
+  EXPECT_EQ(first.due(), in(2s));
+  queue.use_alarm(alarm_ref{second});
+  EXPECT_EQ(second.due(), in(2s));
+  first.disarm();
+  clock.advance(2s);
+  EXPECT_EQ(waiter.refusal(), errc::wait_timeout);
+  queue.use_alarm(alarm_ref{});
+}
+
 /// A limiter at which something happens right after it has refused.
 struct interrupted_limiter {
   using permit = limiter::permit;
@@ -512,6 +528,21 @@ TEST(wait_queue_race_window_test, a_release_between_the_refusal_and_the_joining_
   EXPECT_TRUE(answer->has_value());
   EXPECT_FALSE(slots.snapshot().waiting);
   EXPECT_EQ(queue.snapshot().admitted_at_once, 2u);
+}
+
+TEST(wait_queue_race_window_test, a_request_that_becomes_impossible_before_the_joining_is_refused_and_counted) {
+  manual_clock clock;
+  limiter slots{{.limit = 2}, {}, clock};
+  interrupted_limiter policy{slots};
+  basic_wait_queue<interrupted_limiter, manual_clock> queue{policy, {}, {}, clock};
+  auto held = queue.try_acquire();
+  policy.meanwhile = [&] { EXPECT_FALSE(slots.reconfigure({.limit = 1})); };
+  caller<limiter> newcomer;
+  auto answer = queue.start(newcomer, {.cost = 2});
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->error(), errc::never_admissible);
+  EXPECT_EQ(queue.snapshot().refused, 1u);
+  EXPECT_EQ(queue.snapshot().arrivals(), 2u);
 }
 
 /// An alarm during whose setting something happens.
