@@ -472,6 +472,27 @@ TEST_F(async_acquire, handlers_that_hold_permits_are_destroyed_with_the_context)
   expect_all_back();
 }
 
+TEST_F(async_acquire, the_context_is_destroyed_inside_of_a_completion) {
+  // That completion has granted to a wait of the context, whose own completion is put off until this one has returned.
+  struct destroyer : weir::wait_operation<permit> {
+    std::optional<asio::io_context>* context = nullptr;
+  } first;
+  first.context = &context;
+  first.complete = [](weir::wait_node& node, weir::wait_outcome) noexcept {
+    auto& self = static_cast<destroyer&>(node);
+    self.take()->release(outcome::success);
+    self.context->reset();
+  };
+  ASSERT_FALSE(queue.start(first));
+  std::optional<answer> got;
+  wait(got);
+  held->release(outcome::success);
+  EXPECT_FALSE(context || got);
+  EXPECT_EQ(destroyed, 1);
+  EXPECT_EQ(slots.snapshot().cancelled, 1u);
+  expect_all_back();
+}
+
 TEST_F(async_acquire, one_of_two_contexts_is_destroyed) {
   asio::io_context survivor{1};
   std::optional<answer> lost, kept;

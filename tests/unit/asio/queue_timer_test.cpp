@@ -5,6 +5,7 @@
 #include <weir/core/default_clock.hpp>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <gtest/gtest.h>
 
@@ -79,6 +80,19 @@ TEST_F(queue_timer, destroyed_with_a_ring_under_way_it_does_not_touch_the_queue)
     std::this_thread::sleep_for(1ms);
   }
   context.run();
+  EXPECT_EQ(queue.rung, 0);
+}
+
+TEST_F(queue_timer, destroyed_when_its_ring_can_no_longer_be_cancelled_it_does_not_touch_the_queue) {
+  std::optional<weir::queue_timer<fake_queue, boost::asio::io_context::executor_type>> timer;
+  timer.emplace(queue, context.get_executor());
+  // Both are due when the context first looks: what the first does, the second, already on its way, must survive.
+  boost::asio::steady_timer first{context, 0ms};
+  first.async_wait([&](const boost::system::error_code&) { timer.reset(); });
+  timer->arm(queue.now() + 1ms);
+  std::this_thread::sleep_for(5ms);
+  context.run();
+  EXPECT_FALSE(timer);
   EXPECT_EQ(queue.rung, 0);
 }
 
