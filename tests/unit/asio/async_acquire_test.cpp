@@ -328,7 +328,7 @@ struct exhausted_slot {
     throw std::bad_alloc{};
   }
   void clear() noexcept {}
-  friend bool operator==(const exhausted_slot&, const exhausted_slot&) = default;
+  [[maybe_unused]] friend bool operator==(const exhausted_slot&, const exhausted_slot&) = default;
 };
 
 TEST_F(async_acquire, a_slot_that_throws_leaves_nothing_behind) {
