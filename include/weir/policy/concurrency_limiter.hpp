@@ -19,6 +19,7 @@
 #include <weir/core/config.hpp>
 #include <weir/core/default_clock.hpp>
 #include <weir/core/detail/atomic.hpp>
+#include <weir/core/detail/listener_slot.hpp>
 #include <weir/core/error.hpp>
 #include <weir/core/name.hpp>
 #include <weir/core/observer.hpp>
@@ -140,10 +141,7 @@ class basic_concurrency_limiter {
 
   /// The queue in front; nullptr detaches. A release that began while the flag was set may still call the old listener:
   /// detach when no other thread is in a release. Not concurrent with calls that wait.
-  void attach(capacity_listener* listener) noexcept {
-    assert((listener == nullptr || listener_.load(detail::relaxed) == nullptr) && "one queue per limiter");
-    listener_.store(listener, detail::release);
-  }
+  void attach(capacity_listener* listener) { listener_.attach(listener); }
 
   /// By the listener only: while set, newcomers are refused, and every release calls it.
   void set_waiting(bool waiting) noexcept {
@@ -252,13 +250,13 @@ class basic_concurrency_limiter {
   void tell(std::uint64_t before) noexcept {
     if ((before & waiting_bit) == 0) [[likely]]
       return;
-    if (auto* listener = listener_.load(detail::acquire)) listener->on_capacity();
+    listener_.tell();
   }
 
   [[no_unique_address]] Clock clock_;
   [[no_unique_address]] detail::publisher<Observer> publisher_;
   weir::name name_;
-  detail::atomic<capacity_listener*> listener_{nullptr};
+  detail::listener_slot listener_;
   alignas(detail::cache_line) detail::atomic<std::uint64_t> word_;
   counter_set<counter_count> counters_;
 };

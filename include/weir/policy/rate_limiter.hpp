@@ -18,6 +18,7 @@
 #include <weir/core/config.hpp>
 #include <weir/core/default_clock.hpp>
 #include <weir/core/detail/atomic.hpp>
+#include <weir/core/detail/listener_slot.hpp>
 #include <weir/core/detail/mutex.hpp>
 #include <weir/core/error.hpp>
 #include <weir/core/name.hpp>
@@ -28,7 +29,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cassert>
 #include <cstdint>
 #include <numeric>
 #include <optional>
@@ -121,10 +121,7 @@ class basic_rate_limiter {
 
   /// The queue in front; nullptr detaches. A cancellation that began while the flag was set may still call the old
   /// listener: detach when no other thread is in one. Not concurrent with calls that wait.
-  void attach(capacity_listener* listener) noexcept {
-    assert((listener == nullptr || listener_.load(detail::relaxed) == nullptr) && "one queue per limiter");
-    listener_.store(listener, detail::release);
-  }
+  void attach(capacity_listener* listener) { listener_.attach(listener); }
 
   /// By the listener only: while set, newcomers are refused, and whatever brings tokens but time calls it.
   void set_waiting(bool waiting) noexcept {
@@ -354,7 +351,7 @@ class basic_rate_limiter {
   void tell(std::uint64_t before) noexcept {
     if ((before & waiting_bit) == 0) [[likely]]
       return;
-    if (auto* listener = listener_.load(detail::acquire)) listener->on_capacity();
+    listener_.tell();
   }
 
   [[no_unique_address]] Clock clock_;
@@ -363,7 +360,7 @@ class basic_rate_limiter {
   rate_limiter_config config_ WEIR_GUARDED_BY(mutex_);
   std::uint32_t epoch_ WEIR_GUARDED_BY(mutex_) = 0;
   weir::name name_;
-  detail::atomic<capacity_listener*> listener_{nullptr};
+  detail::listener_slot listener_;
   detail::atomic<std::uint64_t> changes_{0};
   std::array<detail::line_slot, 2> lines_;
   alignas(detail::cache_line) detail::atomic<std::uint64_t> word_{0};

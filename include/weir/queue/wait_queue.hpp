@@ -61,7 +61,7 @@ class basic_wait_queue final : public capacity_listener {
   using operation = wait_operation<permit>;
 
   /// Attaches itself to `policy`, whose only listener it is. Errors: std::invalid_argument naming the field,
-  /// std::bad_alloc.
+  /// std::logic_error if there is a queue in front of `policy` already, std::bad_alloc.
   explicit basic_wait_queue(Policy& policy, wait_queue_config config = {}, Observer observer = {}, Clock clock = {})
       : policy_(policy),
         clock_(std::move(clock)),

@@ -10,6 +10,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <stop_token>
 #include <thread>
 #include <vector>
@@ -91,6 +92,25 @@ class waiting_test : public ::testing::Test {
 
 using wait_queue_test = waiting_test<limiter>;
 using wait_queue_for_tokens_test = waiting_test<bucket>;
+
+TEST(wait_queue, a_policy_has_one_queue_in_front_of_it) {
+  concurrency_limiter slots{{.limit = 1}};
+  rate_limiter tokens{{.limit = {1, 1h}}};
+  {
+    wait_queue first{slots};
+    wait_queue other{tokens};
+    EXPECT_THROW(wait_queue{slots}, std::logic_error);
+    EXPECT_THROW(wait_queue{tokens}, std::logic_error);
+
+    // The one that was there first still gets its wake-ups.
+    auto held = slots.try_acquire();
+    caller<concurrency_limiter> waiter;
+    ASSERT_FALSE(first.start(waiter));
+    held->release(outcome::success);
+    EXPECT_TRUE(waiter.admitted());
+  }
+  EXPECT_NO_THROW(wait_queue{slots}) << "and when it has gone there may be another";
+}
 
 TEST_F(wait_queue_test, admits_at_once_while_there_is_room) {
   limiter& slots = make_policy(concurrency_limiter_config{.limit = 2});
