@@ -131,7 +131,8 @@ TEST_F(Cli, ACapacityInJourneysNeedsOneCallOfEachThatCounts) {
 }
 
 TEST_F(Cli, AReaderThatHasGoneEndsNothing) {
-  const outcome out = weir("load " + scenario() + " --target " + server_.url() + " --json " + path("a.json") + " 2>/dev/null | true");
+  const outcome out =
+      weir("load " + scenario() + " --target " + server_.url() + " --json " + path("a.json") + " 2>/dev/null | true");
   EXPECT_EQ(out.status, 0) << "that of `true`";
   EXPECT_EQ(server_.requests().size(), 10u);
   EXPECT_THAT(read(path("a.json")), HasSubstr("\"cli\""));

@@ -83,7 +83,8 @@ class capacity_listener {
 /// and releasing are read-modify-writes of one word, a release is either seen by the queue's next attempt or reported to
 /// it: no wake-up is lost, and nobody overtakes.
 ///
-/// - `attach(listener)`: one listener at a time, else std::logic_error; nullptr detaches. Not concurrent with calls that wait.
+/// - `attach(listener)`: one listener at a time, else std::logic_error; nullptr detaches. Not concurrent with calls that
+/// wait.
 /// - `set_waiting(bool)`: by the listener only.
 /// - `try_acquire_for_waiter(c)`: as `try_acquire`, without regard to the flag. Called under the listener's lock, again and
 ///   again: it publishes nothing, and a refusal, which is an answer to nobody, is not counted.
