@@ -15,6 +15,7 @@ inline constexpr auto relaxed = std::memory_order_relaxed;
 inline constexpr auto acquire = std::memory_order_acquire;
 inline constexpr auto release = std::memory_order_release;
 inline constexpr auto acq_rel = std::memory_order_acq_rel;
+inline constexpr auto seq_cst = std::memory_order_seq_cst;
 
 /// Size that keeps two hot words off one line. A constant of ours: the standard's value changes with compiler flags.
 inline constexpr std::size_t cache_line = 64;
