@@ -11,7 +11,8 @@
 /// if (!permit) return unavailable(permit.error().retry_after());
 /// permit->release(call_payments() ? weir::outcome::success : weir::outcome::failure);
 /// ```
-/// Thread-safe. Admitting while closed and refusing while open take no lock; recording a result takes one short one.
+/// Thread-safe. Admitting while closed, refusing while open and recording while closed take no lock; a service that is well
+/// writes nothing that threads share (count window), or one word (time window).
 
 #include <weir/core/admission.hpp>
 #include <weir/core/default_clock.hpp>
@@ -22,6 +23,7 @@
 #include <weir/policy/circuit_breaker_config.hpp>
 #include <weir/policy/circuit_breaker_events.hpp>
 #include <weir/policy/detail/breaker_core.hpp>
+#include <weir/policy/detail/breaker_windows.hpp>
 #include <weir/stats/counter.hpp>
 
 #include <algorithm>
@@ -35,8 +37,8 @@ namespace weir::inline v0 {
 
 /// Windows, thresholds, states: see circuit_breaker_config and breaker_state. What is particular here:
 ///
-/// - Rates are judged at each recorded result (`>=`), never by the passing of time. Overloads and ignored results are in no
-///   rate. A permit that is dropped or cancelled was no evidence; if it was a probe, another call may probe.
+/// - Rates are judged at each recorded result (`>=`), never by the passing of time. Threads that record at the same time may
+///   each miss the results of the others, but not the last one of them. Overloads and ignored results are in no rate. A permit that is dropped or cancelled was no evidence; if it was a probe, another call may probe.
 /// - A permit belongs to the state that admitted it. What it reports later, in another state or after its lease, is `late`:
 ///   it counts in the ledger and moves nothing.
 /// - Nothing runs by itself. What is due by time (an expired lease, the end of the half-open state) is done by the next
@@ -94,7 +96,8 @@ class basic_circuit_breaker {
   explicit basic_circuit_breaker(circuit_breaker_config config, Observer observer = {}, Clock clock = {})
       : clock_(std::move(clock)),
         name_(config.name),
-        core_(validated(std::move(config)), clock_.now()),
+        windows_(validated(config), clock_.now()),
+        core_(config, windows_, clock_.now()),
         publisher_(std::move(observer)) {
     open_gate();
   }
@@ -110,7 +113,7 @@ class basic_circuit_breaker {
     if (gate.admits()) [[likely]] {
       counters_.add(admitted);
       // If the state changes right now, this permit is one of the earlier state and its result late: that moves nothing.
-      return permit{*this, gate.generation(), measures_.load(detail::relaxed) ? resolve(c.now) : read_clock, {}};
+      return permit{*this, gate.generation(), measures() ? resolve(c.now) : read_clock, {}};
     }
     const time_point now = resolve(c.now);
     if (const time_point until = gate.until(); now < until) {
@@ -142,10 +145,11 @@ class basic_circuit_breaker {
   /// Returns what is wrong, and then nothing has changed; nullopt: applied. Errors: std::bad_alloc. Thread-safe.
   std::optional<config_error> reconfigure(const circuit_breaker_config& config) {
     if (auto error = validate(config)) return error;
-    const time_point now = clock_.now();
-    typename detail::breaker_core::replacement replacement{config, now};
     detail::breaker_events events;
     {
+      detail::scoped_lock one_at_a_time{reconfiguring_};
+      const time_point now = clock_.now();
+      detail::breaker_core::replacement replacement{config, windows_, now};
       detail::scoped_lock lock{mutex_};
       core_.reconfigure(replacement, now, events);
       open_gate();
@@ -190,6 +194,8 @@ class basic_circuit_breaker {
   enum ledger : std::size_t { success, failure, overload, ignored, cancelled, late, admitted, rejected, ledger_size };
   static_assert(static_cast<int>(outcome::overload) == overload && static_cast<int>(outcome::ignored) == ignored);
 
+  static constexpr duration::rep never_slow = duration::max().count();
+
   static constexpr ledger completed_as(outcome o) noexcept { return static_cast<ledger>(o); }
 
   [[nodiscard]] time_point resolve(time_point t) const noexcept { return t == read_clock ? clock_.now() : t; }
@@ -225,19 +231,47 @@ class basic_circuit_breaker {
   }
 
   void complete(const permit& p, const completion& c, ledger how) noexcept {
-    const time_point now = resolve(c.now);
-    duration took = c.took;
-    if (took == completion::unmeasured) took = p.admitted_ == read_clock ? duration::zero() : elapsed(p.admitted_, now);
+    detail::unfinished left{.parts = detail::unfinished::all};
+    completion known = c;
+    if (!p.ticket_) [[likely]] {  // no probe, not watched
+      if (c.result == outcome::ignored) {
+        if (windows_.owned_by(p.generation_)) return counters_.add(how);
+      } else if (c.result != outcome::overload) {
+        if (windows_.by_time()) known.now = resolve(c.now);
+        const bool slow = measures() && measure(p, known).count() > slow_after_.load(detail::relaxed);
+        left = windows_.record(p.generation_, {.failure = c.result == outcome::failure, .slow = slow}, known.now);
+        if (left.nothing()) [[likely]]
+          return counters_.add(how);
+      }
+    }
+    complete_alone(p, known, how, left);
+  }
+
+  /// The time that a call took; finds out what of it is not known yet.
+  duration measure(const permit& p, completion& c) const noexcept {
+    if (c.took == completion::unmeasured) {
+      c.now = resolve(c.now);
+      c.took = p.admitted_ == read_clock ? duration::zero() : elapsed(p.admitted_, c.now);
+    }
+    return c.took = std::max(c.took, duration::zero());
+  }
+
+  /// Under the lock: what could not be recorded without, or wants to be judged.
+  [[gnu::noinline]] void complete_alone(const permit& p, completion c, ledger how, const detail::unfinished& left) noexcept {
+    c.now = resolve(c.now);
+    const duration took = measure(p, c);
     detail::breaker_events events;
-    bool in_time = false;
+    bool in_time = left.parts == 0;  // recorded, though another may have opened the circuit before us
     {
       detail::scoped_lock lock{mutex_};
-      in_time = core_.record({.generation = p.generation_,
+      windows_.mend(left);
+      in_time |= core_.record({.generation = p.generation_,
                               .ticket = p.ticket_,
                               .what = c.result,
-                              .now = now,
-                              .took = std::max(took, duration::zero()),
-                              .retry_after = c.retry_after},
+                              .now = c.now,
+                              .took = took,
+                              .retry_after = c.retry_after,
+                              .left = left},
                              events);
       open_gate();
     }
@@ -246,11 +280,15 @@ class basic_circuit_breaker {
     publish(events);
   }
 
+  [[nodiscard]] bool measures() const noexcept { return slow_after_.load(detail::relaxed) != never_slow; }
+
   /// Tells the lock-free half what the core wants. Stores only what has changed: the line stays shared while closed.
   void open_gate() const noexcept WEIR_REQUIRES(mutex_) {
     const std::uint64_t wanted = core_.gate().bits();
     if (gate_.load(detail::relaxed) != wanted) gate_.store(wanted, detail::release);
-    if (measures_.load(detail::relaxed) != core_.measures()) measures_.store(core_.measures(), detail::relaxed);
+    const duration::rep slow_after = core_.measures() ? core_.slow_after().count() : never_slow;
+    if (slow_after_.load(detail::relaxed) != slow_after) slow_after_.store(slow_after, detail::relaxed);
+    windows_.give_to(core_.recorded_unasked());
   }
 
   void publish(const detail::breaker_events& events) const noexcept {
@@ -282,11 +320,13 @@ class basic_circuit_breaker {
 
   // Read by every admission, written when the state changes.
   alignas(detail::cache_line) mutable detail::atomic<std::uint64_t> gate_{detail::gate_word::ask().bits()};
-  mutable detail::atomic<bool> measures_{false};
+  mutable detail::atomic<duration::rep> slow_after_{never_slow};
   [[no_unique_address]] Clock clock_;
   weir::name name_;
 
-  // Written by every result. Mutable: a snapshot does what is due first.
+  // Mutable: a snapshot does what is due first.
+  mutable detail::breaker_windows windows_;
+  detail::mutex reconfiguring_;  // before mutex_
   alignas(detail::cache_line) mutable detail::mutex mutex_;
   mutable detail::breaker_core core_ WEIR_GUARDED_BY(mutex_);
 

@@ -47,6 +47,12 @@ class time_window {
     total_.add(s);
   }
 
+  /// Counts results of the newest slice that were gathered elsewhere. Complexity: O(1).
+  void merge(const window_counts& gathered) noexcept {
+    ring_[newest_] += gathered;
+    total_ += gathered;
+  }
+
   /// Forgets what is too old at `now`. Complexity: as `record`.
   void advance(time_point now) noexcept {
     const std::uint64_t steps = steps_until(now);
@@ -62,6 +68,9 @@ class time_window {
 
   /// As of the last `record` or `advance`.
   [[nodiscard]] const window_counts& counts() const noexcept { return total_; }
+
+  /// The first instant that needs another slice than the newest.
+  [[nodiscard]] time_point newest_until() const noexcept { return time_point{duration{slice_end_}}; }
 
   /// What `counts()` would be after `advance(now)`. Complexity: O(slices).
   [[nodiscard]] window_counts counts_at(time_point now) const noexcept {

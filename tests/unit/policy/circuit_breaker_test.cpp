@@ -50,18 +50,21 @@ TEST_F(CircuitBreaker, StaysClosedJustBelowTheThreshold) {
   EXPECT_EQ(look().over_calls.counts, (window_counts{.calls = 100, .failures = 30}));
 }
 
-// 57.5 % and the like are no binary fractions: 23 of 40 must still count as reached.
+// 57.5 % and the like are no binary fractions: 23 of 40 must still count as reached, by the quick look and by the verdict.
 TEST_F(CircuitBreaker, ReachesThresholdsThatAreNoBinaryFractions) {
   for (std::uint32_t n = 1; n <= 200; ++n) {
     for (std::uint32_t f = 1; f <= n; ++f) {
       const trip_thresholds trip{.minimum_calls = n, .failure_rate = static_cast<double>(f) / static_cast<double>(n)};
       detail::breaker_windows windows{{.over_time = {.slicing = {.length = {}}}, .over_calls = {.size = n, .trip = trip}},
                                       {}};
-      for (std::uint32_t i = 0; i < n; ++i) windows.record({.failure = i + 1 < f}, {});
-      ASSERT_FALSE(windows.judge(0, {})) << f - 1 << " of " << n;
-      windows.clear({});
-      for (std::uint32_t i = 0; i < n; ++i) windows.record({.failure = i < f}, {});
-      ASSERT_TRUE(windows.judge(0, {})) << f << " of " << n;
+      for (const std::uint32_t failures : {f - 1, f}) {
+        windows.clear(failures, {});
+        windows.give_to(failures);
+        bool suspect = false;
+        for (std::uint32_t i = 0; i < n; ++i) suspect = windows.record(failures, {.failure = i < failures}, {}).suspect;
+        ASSERT_EQ(suspect, failures == f) << failures << " of " << n;
+        ASSERT_EQ(windows.judge(0, {}).has_value(), failures == f) << failures << " of " << n;
+      }
     }
   }
 }

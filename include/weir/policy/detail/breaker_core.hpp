@@ -1,7 +1,7 @@
 #pragma once
 /// \file
 /// The circuit breaker's state machine: takes the time, returns decisions and events. No clock, lock, log or user code; no
-/// allocation after construction.
+/// allocation after construction. The windows are not its own: results are also recorded into them past it.
 ///
 /// Everything that becomes due by time alone (the end of a lease, of the half-open state, of the ramp) is done by the next
 /// operation whatever it is, as of the instant at which it was due: looking more often never changes the outcome.
@@ -24,9 +24,9 @@ namespace weir::inline v0::detail {
 /// Not thread-safe.
 class breaker_core {
  public:
-  /// Precondition: the configuration is valid.
-  breaker_core(const circuit_breaker_config& c, time_point now)
-      : config_(c), windows_(c, now), flights_(watched(c)), random_(c.seed, c.name) {
+  /// Precondition: the configuration is valid, and that of the windows too.
+  breaker_core(const circuit_breaker_config& c, breaker_windows& windows, time_point now)
+      : config_(c), windows_(windows), flights_(watched(c)), random_(c.seed, c.name) {
     if (c.initial_state == breaker_state::open) {
       open_at(now, std::nullopt);
     } else {
@@ -68,14 +68,12 @@ class breaker_core {
     if (state_ == breaker_state::half_open) return record_probe(r, out);
     if (flights_.contains(r.ticket)) flights_.erase(r.ticket);
     if (state_ == breaker_state::disabled || r.what == outcome::ignored) return true;
-    if (r.what == outcome::overload && !config_.overload_is_failure) {
-      windows_.record({.overload = true}, r.now);
+    const bool overload = r.what == outcome::overload && !config_.overload_is_failure;
+    windows_.finish(r.left, {.failure = r.what != outcome::success, .slow = is_slow(r.took), .overload = overload}, r.now);
+    if (overload) {
       if (says_when(r)) open_until_told(r, out);
       return true;
     }
-    const bool failed = r.what != outcome::success;
-    windows_.record({.failure = failed, .slow = is_slow(r.took)}, r.now);
-    failures_in_a_row_ = failed ? failures_in_a_row_ + 1 : 0;
     if (says_when(r)) {
       open_until_told(r, out);
     } else {
@@ -115,9 +113,10 @@ class breaker_core {
 
   /// What a reconfiguration needs to allocate; made before the lock is taken, destroyed after it is released.
   struct replacement {
-    replacement(const circuit_breaker_config& c, time_point now) : config(c), windows(c, now), flights(watched(c)) {}
+    replacement(const circuit_breaker_config& c, const breaker_windows& present, time_point now)
+        : config(c), windows(present.prepare(c, now)), flights(watched(c)) {}
     circuit_breaker_config config;
-    breaker_windows windows;
+    breaker_windows::replacement windows;
     flight_table flights;
   };
 
@@ -147,6 +146,13 @@ class breaker_core {
     return probe_free() ? gate_word::ask() : gate_word::gated_until(half_open_due());
   }
 
+  /// Whose results may be recorded without asking; none: those of nobody.
+  [[nodiscard]] std::optional<std::uint64_t> recorded_unasked() const noexcept {
+    const bool simple = state_ == breaker_state::closed || (state_ == breaker_state::metrics_only && !would_open_);
+    if (!simple || config_.watch_running > 0) return std::nullopt;
+    return generation_;
+  }
+
   /// Everything but the ledger.
   [[nodiscard]] circuit_breaker_snapshot look(time_point now) const noexcept {
     circuit_breaker_snapshot s;
@@ -170,6 +176,8 @@ class breaker_core {
   }
 
   [[nodiscard]] bool measures() const noexcept { return config_.slow_threshold > duration::zero(); }
+  /// Calls that took longer are slow. Precondition: measures().
+  [[nodiscard]] duration slow_after() const noexcept { return config_.slow_threshold; }
 
  private:
   // --- what the configuration means
@@ -201,12 +209,11 @@ class breaker_core {
     state_ = to;
     entered_ = now;
     flights_.clear();
-    failures_in_a_row_ = 0;
     ramp_from_ = never;
     would_open_ = false;
     probes_handed_ = 0;
     if (to == breaker_state::open) return;  // keeps the evidence that opened it
-    windows_.clear(now);
+    windows_.clear(generation_, now);
     probes_ = {};
     if (to == breaker_state::disabled || to == breaker_state::metrics_only) openings_ = 0;
   }
@@ -271,10 +278,7 @@ class breaker_core {
   }
 
   void judge(time_point now, breaker_events& out) noexcept {
-    std::optional<breach> found = windows_.judge(running_slow(), now);
-    if (!found && config_.consecutive_failures > 0 && failures_in_a_row_ >= config_.consecutive_failures) {
-      found = breach{.reason = open_reason::consecutive_failures};
-    }
+    const std::optional<breach> found = windows_.judge(running_slow(), now);
     if (state_ == breaker_state::closed) {
       if (found) trip(*found, now, out);
       return;
@@ -376,7 +380,7 @@ class breaker_core {
   }
 
   circuit_breaker_config config_;
-  breaker_windows windows_;
+  breaker_windows& windows_;
   flight_table flights_;  // half-open: probes; else, if watched, running calls
   random_stream random_;
   breaker_state state_ = breaker_state::closed;
@@ -385,7 +389,6 @@ class breaker_core {
   time_point open_until_ = never;
   duration last_open_for_{};
   std::uint32_t openings_ = 0;
-  std::uint32_t failures_in_a_row_ = 0;
   std::uint64_t trips_ = 0, would_trips_ = 0;
   bool would_open_ = false;
 

@@ -5,6 +5,7 @@
 
 #include <weir/core/admission.hpp>
 #include <weir/policy/circuit_breaker_events.hpp>
+#include <weir/policy/detail/breaker_windows.hpp>
 #include <weir/policy/detail/flight_table.hpp>
 
 #include <array>
@@ -30,6 +31,7 @@ struct breaker_result {
   time_point now{};
   duration took{};
   duration retry_after{};
+  unfinished left{.parts = unfinished::all};
 };
 
 enum class breaker_event_kind : std::uint8_t { opened, half_opened, closed, forced, leases_expired, would_open };

@@ -1,13 +1,20 @@
 #pragma once
 /// \file
-/// The evidence of a closed circuit: one window, the other, or both, and their verdict.
+/// The evidence of a closed circuit: one window, the other, or both, the failures in a row, and their verdict.
+///
+/// Most results are recorded without the breaker's lock, by `record`. Who may do so is said by one word, the *owner*: the
+/// generation whose results the windows hold now. It is withdrawn before the windows are emptied and given back after, and
+/// a recorder reads it after it has read the windows' eras: if it finds its own generation, those eras are its own.
 
+#include <weir/core/detail/atomic.hpp>
 #include <weir/policy/circuit_breaker_config.hpp>
 #include <weir/policy/circuit_breaker_events.hpp>
-#include <weir/stats/count_window.hpp>
-#include <weir/stats/time_window.hpp>
+#include <weir/policy/detail/concurrent_count_window.hpp>
+#include <weir/policy/detail/concurrent_time_window.hpp>
 
+#include <memory>
 #include <optional>
+#include <utility>
 
 namespace weir::inline v0::detail {
 
@@ -22,43 +29,125 @@ struct breach {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
 }
 
-/// Not thread-safe. Every operation costs the same whatever the size of the windows.
+/// What is left to do for a result, under the lock.
+struct unfinished {
+  // Of `parts`.
+  static constexpr std::uint8_t over_calls = 1, over_time = 2, in_a_row = 4, all = over_calls | over_time | in_a_row;
+
+  std::uint8_t parts = 0;            ///< of the windows, where it is not yet recorded
+  bool suspect = false;              ///< the counts want to be judged
+  std::optional<std::uint64_t> misplaced{};  ///< an index that it must not have taken
+
+  [[nodiscard]] bool nothing() const noexcept { return parts == 0 && !suspect; }
+};
+
+/// `record` and `owned_by`: any thread. The others: under the breaker's lock. Every operation costs the same whatever the
+/// size of the windows.
 class breaker_windows {
  public:
-  breaker_windows(const circuit_breaker_config& c, time_point now) { shape(c, now); }
-
-  void record(window_sample s, time_point now) noexcept {
-    if (over_calls_) over_calls_->record(s);
-    if (over_time_) over_time_->record(s, now);
+  breaker_windows(const circuit_breaker_config& c, time_point now)
+      : in_a_row_limit_(c.consecutive_failures),
+        over_calls_(c.over_calls.size, c.over_calls.trip),
+        over_time_(slicing(c), c.over_time.trip, now) {
+    configure(c);
   }
 
-  void clear(time_point now) noexcept {
-    if (over_calls_) over_calls_->clear();
-    if (over_time_) over_time_->clear(now);
+  // --- any thread
+
+  /// Whether results of this generation are recorded without the lock.
+  [[nodiscard]] bool owned_by(std::uint64_t generation) const noexcept {
+    return owner_.load(acquire) >> part_bits == generation;
+  }
+
+  /// Whether `record` needs to know the time.
+  [[nodiscard]] bool by_time() const noexcept { return by_time_.load(relaxed); }
+
+  /// A success or a failure. `now`: read_clock if `by_time()` said no.
+  unfinished record(std::uint64_t generation, window_sample s, time_point now) noexcept {
+    const std::uint64_t calls_begun = over_calls_.begin(), time_begun = over_time_.begin();
+    const std::uint64_t owner = owner_.load(acquire);
+    if (owner >> part_bits != generation) [[unlikely]] return {.parts = unfinished::all};
+    unfinished left{.parts = static_cast<std::uint8_t>(owner & unfinished::all)};
+    if ((left.parts & unfinished::over_time) != 0) {
+      if (now == read_clock) return {.parts = unfinished::all};
+      done(left, unfinished::over_time, over_time_.record(time_begun, s, now));
+    }
+    if ((left.parts & unfinished::over_calls) != 0) {
+      const auto [what, claim] = over_calls_.record(calls_begun, s);
+      if (what == recorded::misplaced) left.misplaced = claim;
+      done(left, unfinished::over_calls, what);
+    }
+    if ((left.parts & unfinished::in_a_row) != 0) done(left, unfinished::in_a_row, count_row(generation, s));
+    return left;
+  }
+
+  // --- under the lock
+
+  /// The windows hold results of `generation`, and may be recorded into without the lock; none: not so now.
+  void give_to(std::optional<std::uint64_t> generation) noexcept {
+    const std::uint64_t owner = generation ? *generation << part_bits | parts_ : nobody;
+    if (owner_.load(relaxed) != owner) owner_.store(owner, release);
+  }
+
+  /// What `record` has left undone.
+  void finish(const unfinished& left, window_sample s, time_point now) noexcept {
+    const unsigned parts = left.parts & parts_;
+    if ((parts & unfinished::over_calls) != 0) over_calls_.record_alone(s);
+    if ((parts & unfinished::over_time) != 0) over_time_.record_alone(s, now);
+    if ((parts & unfinished::in_a_row) != 0 && !s.overload) count_row(generation_, s);
+  }
+
+  /// Before anything else under the lock: a result must leave no trace in an era that is not its own.
+  void mend(const unfinished& left) noexcept {
+    if (left.misplaced) over_calls_.put_aside(*left.misplaced);
+  }
+
+  /// Empties everything, for the results of `generation`.
+  void clear(std::uint64_t generation, time_point now) noexcept {
+    owner_.store(nobody, seq_cst);
+    generation_ = generation;
+    row_.store(first_of_row(), seq_cst);
+    if ((parts_ & unfinished::over_calls) != 0) over_calls_.clear();
+    if ((parts_ & unfinished::over_time) != 0) over_time_.clear(now);
   }
 
   /// `running_slow` calls have not ended, but count as slow ones already.
   [[nodiscard]] std::optional<breach> judge(std::uint64_t running_slow, time_point now) noexcept {
-    if (over_time_) over_time_->advance(now);
     std::optional<breach> found;
-    if (over_calls_) found = judge(over_calls_->counts(), calls_trip_, running_slow);
-    if (!found && over_time_) found = judge(over_time_->counts(), time_trip_, running_slow);
+    if ((parts_ & unfinished::over_calls) != 0) found = judge(over_calls_.counts(), calls_trip_, running_slow);
+    if ((parts_ & unfinished::over_time) != 0) {
+      const window_counts counts = over_time_.advance(now);
+      if (!found) found = judge(counts, time_trip_, running_slow);
+    }
+    if (!found && (parts_ & unfinished::in_a_row) != 0 && length(row_.load(seq_cst)) >= in_a_row_limit_.load(relaxed)) {
+      found = breach{.reason = open_reason::consecutive_failures};
+    }
     return found;
   }
 
-  /// Goes over to another configuration: a window keeps its contents if its own shape stays, `fresh` provides the others.
-  void reshape(const circuit_breaker_config& old, const circuit_breaker_config& c, breaker_windows& fresh) noexcept {
-    if (old.over_calls.size != c.over_calls.size) over_calls_.swap(fresh.over_calls_);
-    if (!(old.over_time.slicing == c.over_time.slicing)) over_time_.swap(fresh.over_time_);
-    calls_trip_ = c.over_calls.trip;
-    time_trip_ = c.over_time.trip;
+  /// What another configuration needs to allocate.
+  struct replacement {
+    std::unique_ptr<concurrent_count_window::room> room;
+    time_window slices;
+  };
+  [[nodiscard]] replacement prepare(const circuit_breaker_config& c, time_point now) const {
+    return {over_calls_.room_for(c.over_calls.size), time_window{slicing(c), now}};
+  }
+
+  /// Goes over to another configuration: a window keeps its contents if its own shape stays.
+  void reshape(const circuit_breaker_config& old, const circuit_breaker_config& c, replacement& r) noexcept {
+    owner_.store(nobody, seq_cst);
+    if (old.over_calls.size != c.over_calls.size) over_calls_.reshape(c.over_calls.size, std::move(r.room));
+    if (!(old.over_time.slicing == c.over_time.slicing)) over_time_.reshape(r.slices);
+    if (old.consecutive_failures == 0) row_.store(first_of_row(), seq_cst);  // it was not kept
+    configure(c);
   }
 
   [[nodiscard]] window_view over_calls() const noexcept {
-    return over_calls_ ? view(over_calls_->counts(), calls_trip_.minimum_calls) : window_view{};
+    return (parts_ & unfinished::over_calls) != 0 ? view(over_calls_.counts(), calls_trip_.minimum_calls) : window_view{};
   }
-  [[nodiscard]] window_view over_time(time_point now) const noexcept {
-    return over_time_ ? view(over_time_->counts_at(now), time_trip_.minimum_calls) : window_view{};
+  [[nodiscard]] window_view over_time(time_point now) noexcept {
+    return (parts_ & unfinished::over_time) != 0 ? view(over_time_.look(now), time_trip_.minimum_calls) : window_view{};
   }
 
   [[nodiscard]] static window_view view(const window_counts& n, std::uint64_t minimum) noexcept {
@@ -71,12 +160,45 @@ class breaker_windows {
   }
 
  private:
-  void shape(const circuit_breaker_config& c, time_point now) {
+  static constexpr unsigned part_bits = 3;
+  static constexpr std::uint64_t nobody = ~std::uint64_t{0};
+
+  static time_slicing slicing(const circuit_breaker_config& c) noexcept {
+    return c.over_time.slicing.length > duration::zero() ? c.over_time.slicing : time_slicing{duration{1}, 1};
+  }
+
+  void configure(const circuit_breaker_config& c) noexcept {
     calls_trip_ = c.over_calls.trip;
     time_trip_ = c.over_time.trip;
-    if (c.over_calls.size > 0) over_calls_.emplace(c.over_calls.size);
-    if (c.over_time.slicing.length > duration::zero()) over_time_.emplace(c.over_time.slicing, now);
+    over_calls_.set(calls_trip_);
+    over_time_.set(time_trip_);
+    in_a_row_limit_.store(c.consecutive_failures, relaxed);
+    const bool by_time = c.over_time.slicing.length > duration::zero();
+    parts_ = static_cast<std::uint8_t>((c.over_calls.size > 0 ? unfinished::over_calls : 0) |
+                                       (by_time ? unfinished::over_time : 0) |
+                                       (c.consecutive_failures > 0 ? unfinished::in_a_row : 0));
+    by_time_.store(by_time, relaxed);
   }
+
+  static void done(unfinished& left, std::uint8_t part, recorded what) noexcept {
+    if (what == recorded::not_yet || what == recorded::misplaced) return;
+    left.parts = static_cast<std::uint8_t>(left.parts & ~part);
+    left.suspect |= what == recorded::suspect;
+  }
+
+  /// A row is broken by a success of its own generation only, and lengthened likewise.
+  recorded count_row(std::uint64_t generation, window_sample s) noexcept {
+    std::uint64_t seen = row_.load(acquire), next = 0;
+    do {
+      if (seen >> 32 != (generation & 0xffff'ffff)) return recorded::quietly;  // overtaken: nothing to break
+      if (!s.failure && length(seen) == 0) return recorded::quietly;
+      if (s.failure && length(seen) == UINT32_MAX) return recorded::suspect;
+      next = s.failure ? seen + 1 : seen >> 32 << 32;
+    } while (!row_.compare_exchange_weak(seen, next, seq_cst, relaxed));
+    return length(next) >= in_a_row_limit_.load(relaxed) ? recorded::suspect : recorded::quietly;
+  }
+  static constexpr std::uint32_t length(std::uint64_t row) noexcept { return static_cast<std::uint32_t>(row); }
+  [[nodiscard]] std::uint64_t first_of_row() const noexcept { return generation_ << 32; }
 
   // Rates are compared as quotients: both sides are correctly rounded, so equal fractions compare equal.
   [[nodiscard]] static std::optional<breach> judge(const window_counts& n, const trip_thresholds& t,
@@ -93,9 +215,17 @@ class breaker_windows {
     return std::nullopt;
   }
 
-  std::optional<count_window> over_calls_;
-  std::optional<time_window> over_time_;
+  // Read by every recorder, written when the state or the configuration changes.
+  alignas(cache_line) atomic<std::uint64_t> owner_{nobody};  // {generation : 61 | parts in use : 3}
+  atomic<bool> by_time_{false};
+  atomic<std::uint32_t> in_a_row_limit_{0};
+  std::uint8_t parts_ = 0;
+  std::uint64_t generation_ = 0;
   trip_thresholds calls_trip_, time_trip_;
+
+  concurrent_count_window over_calls_;
+  concurrent_time_window over_time_;
+  alignas(cache_line) atomic<std::uint64_t> row_{0};  // {generation : 32 | failures in a row : 32}
 };
 
 }  // namespace weir::inline v0::detail
