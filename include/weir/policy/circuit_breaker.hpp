@@ -37,8 +37,10 @@ namespace weir::inline v0 {
 
 /// Windows, thresholds, states: see circuit_breaker_config and breaker_state. What is particular here:
 ///
-/// - Rates are judged at each recorded result (`>=`), never by the passing of time. Threads that record at the same time may
-///   each miss the results of the others, but not the last one of them. Overloads and ignored results are in no rate. A permit that is dropped or cancelled was no evidence; if it was a probe, another call may probe.
+/// - Rates are judged at each recorded result (`>=`), never by the passing of time. Threads that record at the same time
+/// may
+///   each miss the results of the others, but not the last one of them. Overloads and ignored results are in no rate. A
+///   permit that is dropped or cancelled was no evidence; if it was a probe, another call may probe.
 /// - A permit belongs to the state that admitted it. What it reports later, in another state or after its lease, is `late`:
 ///   it counts in the ledger and moves nothing.
 /// - Nothing runs by itself. What is due by time (an expired lease, the end of the half-open state) is done by the next
@@ -49,6 +51,10 @@ namespace weir::inline v0 {
 /// circuit_state_forced, probe_lease_expired, circuit_would_open; they may call back. After Nygard, "Release It!", 2007.
 template <clock_source Clock = default_clock, class Observer = null_observer>
 class basic_circuit_breaker {
+  // Indices of counters_. Those of results follow the order of `outcome`.
+  enum ledger : std::size_t { success, failure, overload, ignored, cancelled, late, admitted, rejected, ledger_size };
+  static_assert(static_cast<int>(outcome::overload) == overload && static_cast<int>(outcome::ignored) == ignored);
+
  public:
   /// The right to make one call; see `permit_type`. 32 bytes.
   class [[nodiscard]] permit {
@@ -71,20 +77,20 @@ class basic_circuit_breaker {
     ~permit() { release(outcome::ignored); }
 
     /// The call has ended. The first report counts. With `took` unmeasured, the time since the admission is taken.
-    void release(const completion& c) noexcept {
-      if (owner_ != nullptr) std::exchange(owner_, nullptr)->complete(*this, c, completed_as(c.result));
-    }
-    void release(outcome o) noexcept { release(completion{.result = o}); }
+    void release(const completion& c) noexcept { end(c.result, c.now, c.took, c.retry_after, completed_as(c.result)); }
+    void release(outcome o) noexcept { end(o, read_clock, completion::unmeasured, duration::zero(), completed_as(o)); }
     /// The call was never started.
-    void cancel() noexcept {
-      if (owner_ != nullptr) std::exchange(owner_, nullptr)->complete(*this, {.result = outcome::ignored}, cancelled);
-    }
+    void cancel() noexcept { end(outcome::ignored, read_clock, completion::unmeasured, duration::zero(), cancelled); }
 
    private:
     friend class basic_circuit_breaker;
     permit(basic_circuit_breaker& owner, std::uint64_t generation, time_point admitted,
            detail::flight_ticket ticket) noexcept
         : owner_(&owner), generation_(generation), admitted_(admitted), ticket_(ticket) {}
+
+    void end(outcome what, time_point now, duration took, duration retry_after, ledger how) noexcept {
+      if (auto* owner = std::exchange(owner_, nullptr)) owner->complete(*this, what, now, took, retry_after, how);
+    }
 
     basic_circuit_breaker* owner_;
     std::uint64_t generation_;
@@ -108,18 +114,13 @@ class basic_circuit_breaker {
   /// Never waits, never allocates. Errors: circuit_open, with the time until the next probe; it is zero where nothing but a
   /// result or an operator can change the answer, and during the recovery ramp.
   /// Complexity: O(1). While closed: one load and a striped counter, and a clock reading only if calls are measured.
-  [[nodiscard]] result<permit> try_acquire(const call& c = {}) noexcept {
+  [[nodiscard, gnu::always_inline]] result<permit> try_acquire(const call& c = {}) noexcept {
     const detail::gate_word gate{gate_.load(detail::acquire)};
-    if (gate.admits()) [[likely]] {
-      counters_.add(admitted);
-      // If the state changes right now, this permit is one of the earlier state and its result late: that moves nothing.
-      return permit{*this, gate.generation(), measures() ? resolve(c.now) : read_clock, {}};
-    }
-    const time_point now = resolve(c.now);
-    if (const time_point until = gate.until(); now < until) {
-      return refuse(until == never ? duration::zero() : elapsed(now, until));
-    }
-    return ask(now);
+    if (!gate.admits()) [[unlikely]]
+      return try_gated(gate, c.now);
+    counters_.add(admitted);
+    // If the state changes right now, this permit is one of the earlier state and its result late: that moves nothing.
+    return permit{*this, gate.generation(), measures() ? resolve(c.now) : read_clock, {}};
   }
 
   /// An operator's word. The new state begins afresh, also if it is the present one: empty windows, a full set of probes, a
@@ -190,10 +191,6 @@ class basic_circuit_breaker {
   [[nodiscard]] std::uint64_t swallowed() const noexcept { return publisher_.swallowed(); }
 
  private:
-  // Indices of counters_. Those of results follow the order of `outcome`.
-  enum ledger : std::size_t { success, failure, overload, ignored, cancelled, late, admitted, rejected, ledger_size };
-  static_assert(static_cast<int>(outcome::overload) == overload && static_cast<int>(outcome::ignored) == ignored);
-
   static constexpr duration::rep never_slow = duration::max().count();
 
   static constexpr ledger completed_as(outcome o) noexcept { return static_cast<ledger>(o); }
@@ -211,8 +208,16 @@ class basic_circuit_breaker {
     return {errc::circuit_open, name_, retry_after};
   }
 
+  [[nodiscard, gnu::noinline]] result<permit> try_gated(detail::gate_word gate, time_point now) noexcept {
+    now = resolve(now);
+    if (const time_point until = gate.until(); now < until) {
+      return refuse(until == never ? duration::zero() : elapsed(now, until));
+    }
+    return ask(now);
+  }
+
   /// Admission where the gate cannot tell: probes, the ramp, watched calls.
-  [[nodiscard]] result<permit> ask(time_point now) noexcept {
+  [[nodiscard, gnu::noinline]] result<permit> ask(time_point now) noexcept {
     detail::breaker_events events;
     detail::breaker_admission answer;
     {
@@ -230,49 +235,46 @@ class basic_circuit_breaker {
     return permit{*this, answer.generation, now, answer.ticket};
   }
 
-  void complete(const permit& p, const completion& c, ledger how) noexcept {
-    detail::unfinished left{.parts = detail::unfinished::all};
-    completion known = c;
+  // Single values, not a completion: copying one that was just written waits for its stores.
+  void complete(const permit& p, outcome what, time_point now, duration took, duration retry_after, ledger how) noexcept {
+    detail::unfinished left;
     if (!p.ticket_) [[likely]] {  // no probe, not watched
-      if (c.result == outcome::ignored) {
+      if (what == outcome::ignored) {
         if (windows_.owned_by(p.generation_)) return counters_.add(how);
-      } else if (c.result != outcome::overload) {
-        if (windows_.by_time()) known.now = resolve(c.now);
-        const bool slow = measures() && measure(p, known).count() > slow_after_.load(detail::relaxed);
-        left = windows_.record(p.generation_, {.failure = c.result == outcome::failure, .slow = slow}, known.now);
-        if (left.nothing()) [[likely]]
+      } else if (what != outcome::overload) {
+        const duration::rep slow_after = slow_after_.load(detail::relaxed);
+        if (windows_.by_time() || (slow_after != never_slow && took == completion::unmeasured)) now = resolve(now);
+        const bool slow = slow_after != never_slow && (took = time_taken(p, now, took)).count() > slow_after;
+        left = windows_.record(p.generation_, what == outcome::failure, slow, now);
+        if (left.what == 0) [[likely]]
           return counters_.add(how);
       }
     }
-    complete_alone(p, known, how, left);
+    complete_alone(p, what, now, took, retry_after, how, left);
   }
 
-  /// The time that a call took; finds out what of it is not known yet.
-  duration measure(const permit& p, completion& c) const noexcept {
-    if (c.took == completion::unmeasured) {
-      c.now = resolve(c.now);
-      c.took = p.admitted_ == read_clock ? duration::zero() : elapsed(p.admitted_, c.now);
-    }
-    return c.took = std::max(c.took, duration::zero());
+  static duration time_taken(const permit& p, time_point now, duration took) noexcept {
+    if (took == completion::unmeasured) took = p.admitted_ == read_clock ? duration::zero() : elapsed(p.admitted_, now);
+    return std::max(took, duration::zero());
   }
 
   /// Under the lock: what could not be recorded without, or wants to be judged.
-  [[gnu::noinline]] void complete_alone(const permit& p, completion c, ledger how, const detail::unfinished& left) noexcept {
-    c.now = resolve(c.now);
-    const duration took = measure(p, c);
+  [[gnu::noinline]] void complete_alone(const permit& p, outcome what, time_point now, duration took, duration retry_after,
+                                        ledger how, detail::unfinished left) noexcept {
+    now = resolve(now);
     detail::breaker_events events;
-    bool in_time = left.parts == 0;  // recorded, though another may have opened the circuit before us
+    bool in_time = !left.has(detail::unfinished::parts);  // recorded, though another may have opened the circuit before us
     {
       detail::scoped_lock lock{mutex_};
       windows_.mend(left);
       in_time |= core_.record({.generation = p.generation_,
-                              .ticket = p.ticket_,
-                              .what = c.result,
-                              .now = c.now,
-                              .took = took,
-                              .retry_after = c.retry_after,
-                              .left = left},
-                             events);
+                               .ticket = p.ticket_,
+                               .what = what,
+                               .now = now,
+                               .took = time_taken(p, now, took),
+                               .retry_after = retry_after,
+                               .left = left},
+                              events);
       open_gate();
     }
     if (!in_time) counters_.add(late);

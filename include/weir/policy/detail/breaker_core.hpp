@@ -128,6 +128,7 @@ class breaker_core {
       std::swap(flights_, r.flights);
     }
     std::swap(config_, r.config);
+    thresholds_are_new_ = true;
     // With fewer decisive probes, those that are back may be enough, and no other may ever come.
     if (state_ == breaker_state::half_open) decide(now, out);
   }
@@ -149,7 +150,7 @@ class breaker_core {
   /// Whose results may be recorded without asking; none: those of nobody.
   [[nodiscard]] std::optional<std::uint64_t> recorded_unasked() const noexcept {
     const bool simple = state_ == breaker_state::closed || (state_ == breaker_state::metrics_only && !would_open_);
-    if (!simple || config_.watch_running > 0) return std::nullopt;
+    if (!simple || config_.watch_running > 0 || thresholds_are_new_) return std::nullopt;
     return generation_;
   }
 
@@ -279,6 +280,7 @@ class breaker_core {
 
   void judge(time_point now, breaker_events& out) noexcept {
     const std::optional<breach> found = windows_.judge(running_slow(), now);
+    thresholds_are_new_ = false;
     if (state_ == breaker_state::closed) {
       if (found) trip(*found, now, out);
       return;
@@ -391,6 +393,7 @@ class breaker_core {
   std::uint32_t openings_ = 0;
   std::uint64_t trips_ = 0, would_trips_ = 0;
   bool would_open_ = false;
+  bool thresholds_are_new_ = false;  // the next result is to be judged, even if it changes no count
 
   time_point ramp_from_ = never;
   double ramp_credit_ = 0;

@@ -31,7 +31,7 @@ struct breaker_result {
   time_point now{};
   duration took{};
   duration retry_after{};
-  unfinished left{.parts = unfinished::all};
+  unfinished left{};
 };
 
 enum class breaker_event_kind : std::uint8_t { opened, half_opened, closed, forced, leases_expired, would_open };

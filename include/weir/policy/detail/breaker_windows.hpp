@@ -31,14 +31,15 @@ struct breach {
 
 /// What is left to do for a result, under the lock.
 struct unfinished {
-  // Of `parts`.
-  static constexpr std::uint8_t over_calls = 1, over_time = 2, in_a_row = 4, all = over_calls | over_time | in_a_row;
+  // In which windows it is not yet recorded,
+  static constexpr std::uint32_t over_calls = 1, over_time = 2, in_a_row = 4, parts = over_calls | over_time | in_a_row;
+  // that the counts want to be judged, and that it took an index which is not its own.
+  static constexpr std::uint32_t suspect = 8, misplaced = 16;
 
-  std::uint8_t parts = 0;            ///< of the windows, where it is not yet recorded
-  bool suspect = false;              ///< the counts want to be judged
-  std::optional<std::uint64_t> misplaced{};  ///< an index that it must not have taken
+  std::uint32_t what = parts;
+  std::uint64_t claim = 0;  ///< the index
 
-  [[nodiscard]] bool nothing() const noexcept { return parts == 0 && !suspect; }
+  [[nodiscard]] bool has(std::uint32_t bits) const noexcept { return (what & bits) != 0; }
 };
 
 /// `record` and `owned_by`: any thread. The others: under the breaker's lock. Every operation costs the same whatever the
@@ -63,21 +64,23 @@ class breaker_windows {
   [[nodiscard]] bool by_time() const noexcept { return by_time_.load(relaxed); }
 
   /// A success or a failure. `now`: read_clock if `by_time()` said no.
-  unfinished record(std::uint64_t generation, window_sample s, time_point now) noexcept {
-    const std::uint64_t calls_begun = over_calls_.begin(), time_begun = over_time_.begin();
+  [[gnu::always_inline]] unfinished record(std::uint64_t generation, bool failure, bool slow, time_point now) noexcept {
+    const std::uint64_t calls_begun = over_calls_.begin(), time_begun = by_time() ? over_time_.begin() : 0;
     const std::uint64_t owner = owner_.load(acquire);
-    if (owner >> part_bits != generation) [[unlikely]] return {.parts = unfinished::all};
-    unfinished left{.parts = static_cast<std::uint8_t>(owner & unfinished::all)};
-    if ((left.parts & unfinished::over_time) != 0) {
-      if (now == read_clock) return {.parts = unfinished::all};
-      done(left, unfinished::over_time, over_time_.record(time_begun, s, now));
+    if (owner >> part_bits != generation) [[unlikely]]
+      return {};
+    unfinished left{.what = static_cast<std::uint32_t>(owner) & unfinished::parts};
+    if (left.has(unfinished::over_time)) {
+      if (now == read_clock || time_begun == 0) [[unlikely]]
+        return {};  // only now by time
+      left.what = after(left.what, unfinished::over_time, over_time_.record(time_begun, failure, slow, now));
     }
-    if ((left.parts & unfinished::over_calls) != 0) {
-      const auto [what, claim] = over_calls_.record(calls_begun, s);
-      if (what == recorded::misplaced) left.misplaced = claim;
-      done(left, unfinished::over_calls, what);
+    if (left.has(unfinished::over_calls)) {
+      const auto [what, claim] = over_calls_.record(calls_begun, failure, slow);
+      left.what = after(left.what, unfinished::over_calls, what);
+      left.claim = claim;
     }
-    if ((left.parts & unfinished::in_a_row) != 0) done(left, unfinished::in_a_row, count_row(generation, s));
+    if (left.has(unfinished::in_a_row)) left.what = after(left.what, unfinished::in_a_row, count_row(generation, failure));
     return left;
   }
 
@@ -91,15 +94,14 @@ class breaker_windows {
 
   /// What `record` has left undone.
   void finish(const unfinished& left, window_sample s, time_point now) noexcept {
-    const unsigned parts = left.parts & parts_;
-    if ((parts & unfinished::over_calls) != 0) over_calls_.record_alone(s);
-    if ((parts & unfinished::over_time) != 0) over_time_.record_alone(s, now);
-    if ((parts & unfinished::in_a_row) != 0 && !s.overload) count_row(generation_, s);
+    if (left.has(unfinished::over_calls) && uses(unfinished::over_calls)) over_calls_.record_alone(s);
+    if (left.has(unfinished::over_time) && uses(unfinished::over_time)) over_time_.record_alone(s, now);
+    if (left.has(unfinished::in_a_row) && uses(unfinished::in_a_row) && !s.overload) count_row(generation_, s.failure);
   }
 
   /// Before anything else under the lock: a result must leave no trace in an era that is not its own.
   void mend(const unfinished& left) noexcept {
-    if (left.misplaced) over_calls_.put_aside(*left.misplaced);
+    if (left.has(unfinished::misplaced)) over_calls_.put_aside(left.claim);
   }
 
   /// Empties everything, for the results of `generation`.
@@ -107,19 +109,19 @@ class breaker_windows {
     owner_.store(nobody, seq_cst);
     generation_ = generation;
     row_.store(first_of_row(), seq_cst);
-    if ((parts_ & unfinished::over_calls) != 0) over_calls_.clear();
-    if ((parts_ & unfinished::over_time) != 0) over_time_.clear(now);
+    if (uses(unfinished::over_calls)) over_calls_.clear();
+    if (uses(unfinished::over_time)) over_time_.clear(now);
   }
 
   /// `running_slow` calls have not ended, but count as slow ones already.
   [[nodiscard]] std::optional<breach> judge(std::uint64_t running_slow, time_point now) noexcept {
     std::optional<breach> found;
-    if ((parts_ & unfinished::over_calls) != 0) found = judge(over_calls_.counts(), calls_trip_, running_slow);
-    if ((parts_ & unfinished::over_time) != 0) {
+    if (uses(unfinished::over_calls)) found = judge(over_calls_.counts(), calls_trip_, running_slow);
+    if (uses(unfinished::over_time)) {
       const window_counts counts = over_time_.advance(now);
       if (!found) found = judge(counts, time_trip_, running_slow);
     }
-    if (!found && (parts_ & unfinished::in_a_row) != 0 && length(row_.load(seq_cst)) >= in_a_row_limit_.load(relaxed)) {
+    if (!found && uses(unfinished::in_a_row) && length(row_.load(seq_cst)) >= in_a_row_limit_.load(relaxed)) {
       found = breach{.reason = open_reason::consecutive_failures};
     }
     return found;
@@ -144,10 +146,10 @@ class breaker_windows {
   }
 
   [[nodiscard]] window_view over_calls() const noexcept {
-    return (parts_ & unfinished::over_calls) != 0 ? view(over_calls_.counts(), calls_trip_.minimum_calls) : window_view{};
+    return uses(unfinished::over_calls) ? view(over_calls_.counts(), calls_trip_.minimum_calls) : window_view{};
   }
   [[nodiscard]] window_view over_time(time_point now) noexcept {
-    return (parts_ & unfinished::over_time) != 0 ? view(over_time_.look(now), time_trip_.minimum_calls) : window_view{};
+    return uses(unfinished::over_time) ? view(over_time_.look(now), time_trip_.minimum_calls) : window_view{};
   }
 
   [[nodiscard]] static window_view view(const window_counts& n, std::uint64_t minimum) noexcept {
@@ -174,26 +176,32 @@ class breaker_windows {
     over_time_.set(time_trip_);
     in_a_row_limit_.store(c.consecutive_failures, relaxed);
     const bool by_time = c.over_time.slicing.length > duration::zero();
-    parts_ = static_cast<std::uint8_t>((c.over_calls.size > 0 ? unfinished::over_calls : 0) |
-                                       (by_time ? unfinished::over_time : 0) |
-                                       (c.consecutive_failures > 0 ? unfinished::in_a_row : 0));
+    parts_ = (c.over_calls.size > 0 ? unfinished::over_calls : 0) | (by_time ? unfinished::over_time : 0) |
+             (c.consecutive_failures > 0 ? unfinished::in_a_row : 0);
     by_time_.store(by_time, relaxed);
   }
 
-  static void done(unfinished& left, std::uint8_t part, recorded what) noexcept {
-    if (what == recorded::not_yet || what == recorded::misplaced) return;
-    left.parts = static_cast<std::uint8_t>(left.parts & ~part);
-    left.suspect |= what == recorded::suspect;
+  [[nodiscard]] bool uses(std::uint32_t part) const noexcept { return (parts_ & part) != 0; }
+
+  /// `unfinished::what`, once `part` has given its answer.
+  static constexpr std::uint32_t after(std::uint32_t what, std::uint32_t part, recorded answer) noexcept {
+    switch (answer) {
+      case recorded::quietly: return what & ~part;
+      case recorded::suspect: return (what & ~part) | unfinished::suspect;
+      case recorded::misplaced: return what | unfinished::misplaced;
+      case recorded::not_yet: break;
+    }
+    return what;
   }
 
   /// A row is broken by a success of its own generation only, and lengthened likewise.
-  recorded count_row(std::uint64_t generation, window_sample s) noexcept {
+  recorded count_row(std::uint64_t generation, bool failure) noexcept {
     std::uint64_t seen = row_.load(acquire), next = 0;
     do {
       if (seen >> 32 != (generation & 0xffff'ffff)) return recorded::quietly;  // overtaken: nothing to break
-      if (!s.failure && length(seen) == 0) return recorded::quietly;
-      if (s.failure && length(seen) == UINT32_MAX) return recorded::suspect;
-      next = s.failure ? seen + 1 : seen >> 32 << 32;
+      if (!failure && length(seen) == 0) return recorded::quietly;
+      if (failure && length(seen) == UINT32_MAX) return recorded::suspect;
+      next = failure ? seen + 1 : seen >> 32 << 32;
     } while (!row_.compare_exchange_weak(seen, next, seq_cst, relaxed));
     return length(next) >= in_a_row_limit_.load(relaxed) ? recorded::suspect : recorded::quietly;
   }
@@ -219,7 +227,7 @@ class breaker_windows {
   alignas(cache_line) atomic<std::uint64_t> owner_{nobody};  // {generation : 61 | parts in use : 3}
   atomic<bool> by_time_{false};
   atomic<std::uint32_t> in_a_row_limit_{0};
-  std::uint8_t parts_ = 0;
+  std::uint32_t parts_ = 0;
   std::uint64_t generation_ = 0;
   trip_thresholds calls_trip_, time_trip_;
 

@@ -35,7 +35,7 @@ class concurrent_count_window {
   };
 
   /// Size 0: off. For tests: the first era, even, and the number of successes that it begins with.
-  concurrent_count_window(std::uint32_t size, const trip_thresholds& t, std::uint32_t era = 2, std::uint32_t successes = 0)
+  concurrent_count_window(std::uint32_t size, const trip_thresholds& t, std::uint64_t era = 2, std::uint32_t successes = 0)
       : filter_(t), room_(make_room(size, era)) {
     reshape(size, nullptr);
     begin_era(era, successes);
@@ -44,25 +44,18 @@ class concurrent_count_window {
   // --- any thread
 
   /// To be called before it is decided that the result belongs here; `record` finds out whether the era is still the same.
-  [[nodiscard]] std::uint64_t begin() const noexcept { return head_.load(acquire); }
+  [[nodiscard]] std::uint64_t begin() const noexcept { return era_.load(acquire); }
 
   struct answer {
     recorded what;
-    std::uint64_t claim = 0;  ///< misplaced: what `put_aside` needs
+    std::uint64_t claim;  ///< misplaced: what `put_aside` needs
   };
 
-  answer record(std::uint64_t begun, window_sample s) noexcept {
-    const std::uint32_t era = era_of(begun);
-    // Acquire: who sees one of a new shape also sees that its own era is over.
-    const shape in = load_shape();
-    if (!s.failure && !s.slow && index_of(begun) >= in.size && trouble_.none(era) && aside_.none(era)) [[likely]] {
-      return {recorded::quietly};
+  [[gnu::always_inline]] answer record(std::uint64_t era, bool failure, bool slow) noexcept {
+    if (!failure && !slow && full_in_.load(acquire) == era && trouble_.none(era) && aside_.none(era)) [[likely]] {
+      return {recorded::quietly, 0};
     }
-    if (changing(era) || index_of(begun) >= worn) return {recorded::not_yet};
-    const std::uint64_t claim = head_.fetch_add(1, seq_cst);
-    if (era_of(claim) != era) return {recorded::misplaced, claim};
-    put(in, era, index_of(claim), pack(s));
-    return {suspicious() ? recorded::suspect : recorded::quietly};
+    return record_change(era, (failure ? kind_failure : 0) | (slow ? kind_slow : 0));
   }
 
   [[nodiscard]] window_counts counts() const noexcept {
@@ -70,7 +63,9 @@ class concurrent_count_window {
     const auto [failures, slow] = trouble_.read();
     const auto [overload, void_] = aside_.read();
     const std::int64_t calls = std::max<std::int64_t>(0, filled() - overload - void_);
-    const auto among = [calls](std::int64_t n) { return static_cast<std::uint64_t>(std::clamp<std::int64_t>(n, 0, calls)); };
+    const auto among = [calls](std::int64_t n) {
+      return static_cast<std::uint64_t>(std::clamp<std::int64_t>(n, 0, calls));
+    };
     return {.calls = static_cast<std::uint64_t>(calls),
             .failures = among(failures),
             .slow = among(slow),
@@ -84,18 +79,18 @@ class concurrent_count_window {
     if (size_.load(relaxed) == 0) return;
     if (index_of(head_.load(relaxed)) >= worn) rewind();
     const std::uint64_t claim = head_.fetch_add(1, seq_cst);
-    put(load_shape(), era_of(claim), index_of(claim), pack(s));
+    const std::uint32_t kind = (s.failure ? kind_failure : 0) | (s.slow ? kind_slow : 0);
+    put_at(claim, s.overload ? kind_overload : kind);
   }
 
   /// The index that a misplaced result took holds no result.
   void put_aside(std::uint64_t claim) noexcept {
-    const std::uint32_t era = era_of(head_.load(relaxed));
-    if (era == era_of(claim) && size_.load(relaxed) != 0) put(load_shape(), era, index_of(claim), kind_void);
+    if (era_.load(relaxed) == era_of(claim) && size_.load(relaxed) != 0) put_at(claim, kind_void);
   }
 
   /// Forgets everything. Complexity: O(1); O(size) every 2^27th time.
   void clear() noexcept {
-    const std::uint32_t next = next_era();
+    const std::uint64_t next = next_era();
     // Slots that were not written for so long would be taken for newer ones.
     if (next % (std::uint32_t{1} << 28) == 0) wipe(next);
     begin_era(next, 0);
@@ -112,8 +107,9 @@ class concurrent_count_window {
 
   /// Another size, and nothing in it. `more`: from room_for.
   void reshape(std::uint32_t size, std::unique_ptr<room> more) noexcept {
-    const std::uint32_t next = next_era();
-    head_.store(std::uint64_t{next - 1} << 32, seq_cst);  // odd: changing
+    const std::uint64_t next = next_era();
+    era_.store(next - 1, seq_cst);  // odd: changing
+    head_.store((next - 1) << 32, seq_cst);
     trouble_.begin(next - 1);
     aside_.begin(next - 1);
     if (more != nullptr) {
@@ -139,32 +135,31 @@ class concurrent_count_window {
     std::uint64_t reciprocal;
     atomic<std::uint32_t>* slots;
 
-    /// `index` modulo size (Lemire, Kaser, Kurz, "Faster remainder by direct computation", 2019).
-    [[nodiscard]] std::uint32_t place(std::uint32_t index) const noexcept {
-      return static_cast<std::uint32_t>((uint128{reciprocal * index} * size) >> 64);
+    /// That of `index` modulo size (Lemire, Kaser, Kurz, "Faster remainder by direct computation", 2019).
+    [[nodiscard]] atomic<std::uint32_t>& slot(std::uint32_t index) const noexcept {
+      return slots[static_cast<std::uint32_t>((uint128{reciprocal * index} * size) >> 64)];
     }
   };
   [[nodiscard]] shape load_shape() const noexcept {
     return {size_.load(acquire), reciprocal_.load(acquire), slots_.load(acquire)};
   }
 
-  static constexpr std::uint32_t era_of(std::uint64_t head) noexcept { return static_cast<std::uint32_t>(head >> 32); }
+  static constexpr std::uint64_t era_of(std::uint64_t head) noexcept { return head >> 32; }
   static constexpr std::uint32_t index_of(std::uint64_t head) noexcept { return static_cast<std::uint32_t>(head); }
-  static constexpr bool changing(std::uint32_t era) noexcept { return (era & 1) != 0; }
-  [[nodiscard]] std::uint32_t next_era() const noexcept { return (era_of(head_.load(relaxed)) | 1) + 1; }
+  static constexpr bool changing(std::uint64_t era) noexcept { return (era & 1) != 0; }
+  [[nodiscard]] std::uint64_t next_era() const noexcept { return ((era_.load(relaxed) | 1) + 1) & 0xffff'ffff; }
 
-  static constexpr std::uint32_t pack(window_sample s) noexcept {
-    return s.overload ? kind_overload : (s.failure ? kind_failure : 0u) | (s.slow ? kind_slow : 0u);
+  static constexpr std::uint32_t slot_of(std::uint64_t era, std::uint32_t kind) noexcept {
+    return static_cast<std::uint32_t>(era >> 1) << kind_bits | kind;
   }
-  static constexpr std::uint32_t slot_of(std::uint32_t era, std::uint32_t kind) noexcept {
-    return (era >> 1) << kind_bits | kind;
+  static constexpr std::int32_t failed(std::uint32_t kind) noexcept {
+    return kind < kind_overload && (kind & kind_failure);
   }
-  static constexpr std::int32_t failed(std::uint32_t kind) noexcept { return kind < kind_overload && (kind & kind_failure); }
   static constexpr std::int32_t slow(std::uint32_t kind) noexcept {
     return kind < kind_overload && (kind & kind_slow) ? 1 : 0;
   }
 
-  static std::unique_ptr<room> make_room(std::uint32_t capacity, std::uint32_t era) {
+  static std::unique_ptr<room> make_room(std::uint32_t capacity, std::uint64_t era) {
     auto made = std::make_unique<room>();
     made->capacity = capacity;
     made->slots = std::make_unique<atomic<std::uint32_t>[]>(capacity);
@@ -172,14 +167,15 @@ class concurrent_count_window {
     return made;
   }
 
-  void wipe(std::uint32_t era) noexcept {
+  void wipe(std::uint64_t era) noexcept {
     for (std::uint32_t i = 0; i < room_->capacity; ++i) room_->slots[i].store(slot_of(era - 2, 0), relaxed);
   }
 
-  void begin_era(std::uint32_t era, std::uint32_t successes) noexcept {
+  void begin_era(std::uint64_t era, std::uint32_t successes) noexcept {
     trouble_.begin(era);
     aside_.begin(era);
-    head_.store(std::uint64_t{era} << 32 | successes, seq_cst);
+    head_.store(era << 32 | successes, seq_cst);
+    era_.store(era, release);
   }
 
   /// Smaller indices for the same places.
@@ -188,23 +184,54 @@ class concurrent_count_window {
     head_.fetch_sub(index / size * size - size, seq_cst);
   }
 
-  /// Writes a slot of `era`. Of several that meet in it, each takes away what it finds: in the end the counts are those of
-  /// the slots.
-  void put(const shape& in, std::uint32_t era, std::uint32_t index, std::uint32_t kind) noexcept {
-    atomic<std::uint32_t>& slot = in.slots[in.place(index)];
+  [[gnu::noinline]] answer record_change(std::uint64_t era, std::uint32_t kind) noexcept {
+    // One transfer of the line between processors, not one to read and another to write.
+    __builtin_prefetch(&head_, 1);
+    // Acquire: who sees a part of a new shape also sees that its own era is over.
+    const shape in = load_shape();
+    const std::uint64_t likely = head_.load(acquire);
+    if (era_of(likely) != era || changing(era) || index_of(likely) >= worn) return {recorded::not_yet, 0};
+    // Where it will most likely be: read before the fetch_add, behind which every load has to wait.
+    atomic<std::uint32_t>* slot = &in.slot(index_of(likely));
+    std::uint32_t seen = slot->load(relaxed);
+    const std::uint64_t claim = head_.fetch_add(1, seq_cst);
+    if (claim != likely) {
+      if (era_of(claim) != era) return {recorded::misplaced, claim};
+      slot = &in.slot(index_of(claim));
+      seen = slot->load(relaxed);
+    }
+    const bool changed = put(*slot, seen, era, kind);
+    if (index_of(claim) >= in.size) {
+      if (full_in_.load(relaxed) != era) full_in_.store(era, release);
+      // In a full window, a result that replaces one of its kind is no news.
+      if (!changed) return {recorded::quietly, 0};
+    }
+    return {suspicious() ? recorded::suspect : recorded::quietly, 0};
+  }
+
+  /// Writes a slot of `era`; whether that changed a count. Of several that meet in it, each takes away what it finds: in
+  /// the end the counts are those of the slots.
+  bool put(atomic<std::uint32_t>& slot, std::uint32_t seen, std::uint64_t era, std::uint32_t kind) noexcept {
     const std::uint32_t wanted = slot_of(era, kind);
-    std::uint32_t seen = slot.load(relaxed), was = 0;
+    std::uint32_t was = 0;
     do {
       const std::uint32_t ahead = (seen >> kind_bits) - (wanted >> kind_bits);
-      if (ahead << kind_bits != 0 && (ahead << kind_bits) >> 31 == 0) return;  // of a later era: ours is over
+      if (ahead << kind_bits != 0 && (ahead << kind_bits) >> 31 == 0) return false;  // of a later era: ours is over
       was = ahead << kind_bits == 0 ? seen & kind_mask : 0;
-      if (was == kind) return;
+      if (was == kind) return false;
     } while (!slot.compare_exchange_weak(seen, wanted, relaxed, relaxed));
     const std::int32_t failures = failed(kind) - failed(was), slower = slow(kind) - slow(was);
     if (failures != 0 || slower != 0) trouble_.add(era, failures, slower);
     const std::int32_t overload = (kind == kind_overload) - (was == kind_overload);
     const std::int32_t none = (kind == kind_void) - (was == kind_void);
     if (overload != 0 || none != 0) aside_.add(era, overload, none);
+    return true;
+  }
+
+  /// Precondition: this is the claim's era, and exclusive.
+  void put_at(std::uint64_t claim, std::uint32_t kind) noexcept {
+    atomic<std::uint32_t>& slot = load_shape().slot(index_of(claim));
+    put(slot, slot.load(relaxed), era_of(claim), kind);
   }
 
   [[nodiscard]] std::int64_t filled() const noexcept {
@@ -221,16 +248,19 @@ class concurrent_count_window {
   }
 
   // Read by every recorder, written when the shape changes.
-  alignas(cache_line) atomic<std::uint32_t> size_{0};
+  alignas(cache_line) atomic<std::uint64_t> era_{0};
+  atomic<std::uint64_t> full_in_{1};  // the era in which the window was last seen to be full; odd: in none
+  atomic<std::uint32_t> size_{0};
   atomic<std::uint64_t> reciprocal_{0};
   atomic<atomic<std::uint32_t>*> slots_{nullptr};
   trip_filter filter_;
   std::unique_ptr<room> room_;
 
-  // Written by recorders, while there is trouble.
+  // Written by recorders until the window is full of successes.
   alignas(cache_line) atomic<std::uint64_t> head_{0};  // {era : 32 | index : 32}
-  tagged_pair trouble_;                                 // failures, slow
-  tagged_pair aside_;                                   // overloads, voids
+  // Written when a failure comes or goes, read by everybody.
+  alignas(cache_line) tagged_pair trouble_;  // failures, slow
+  tagged_pair aside_;                        // overloads, voids
 };
 
 }  // namespace weir::inline v0::detail

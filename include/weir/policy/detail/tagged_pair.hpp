@@ -18,10 +18,10 @@ class tagged_pair {
   };
 
   /// Begins an era with both counts zero. Later additions to an earlier one are refused.
-  void begin(std::uint32_t era) noexcept { word_.store(zero(era), seq_cst); }
+  void begin(std::uint64_t era) noexcept { word_.store(zero(era), seq_cst); }
 
   /// False: another era has begun, nothing was added.
-  bool add(std::uint32_t era, std::int32_t first, std::int32_t second) noexcept {
+  bool add(std::uint64_t era, std::int32_t first, std::int32_t second) noexcept {
     // Fields are biased and so never below zero: what one field adds or lends does not reach the other.
     const auto change = static_cast<std::uint64_t>((std::int64_t{first} << field_bits) + second);
     std::uint64_t seen = word_.load(relaxed);
@@ -32,7 +32,7 @@ class tagged_pair {
   }
 
   /// Whether it is this era and both counts are zero.
-  [[nodiscard]] bool none(std::uint32_t era) const noexcept { return word_.load(acquire) == zero(era); }
+  [[nodiscard]] bool none(std::uint64_t era) const noexcept { return word_.load(acquire) == zero(era); }
 
   [[nodiscard]] counts read() const noexcept {
     const std::uint64_t seen = word_.load(seq_cst);
@@ -44,9 +44,7 @@ class tagged_pair {
   static constexpr std::uint64_t field_mask = (std::uint64_t{1} << field_bits) - 1;
   static constexpr std::uint64_t bias = std::uint64_t{1} << 21;
 
-  static constexpr std::uint64_t zero(std::uint32_t era) noexcept {
-    return std::uint64_t{era} << tag_shift | bias << field_bits | bias;
-  }
+  static constexpr std::uint64_t zero(std::uint64_t era) noexcept { return era << tag_shift | bias << field_bits | bias; }
   static constexpr std::int32_t field(std::uint64_t bits) noexcept {
     return static_cast<std::int32_t>(bits & field_mask) - static_cast<std::int32_t>(bias);
   }
