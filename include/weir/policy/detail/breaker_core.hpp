@@ -64,6 +64,7 @@ class breaker_core {
   /// False: late, it belongs to an earlier state or to a lease that has ended, and moved nothing.
   bool record(const breaker_result& r, breaker_events& out) noexcept {
     settle(r.now, out);
+    judge_next_ |= r.left.has(unfinished::misplaced);
     if (r.generation != generation_) return false;
     if (state_ == breaker_state::half_open) return record_probe(r, out);
     if (flights_.contains(r.ticket)) flights_.erase(r.ticket);
@@ -71,6 +72,7 @@ class breaker_core {
     const bool overload = r.what == outcome::overload && !config_.overload_is_failure;
     windows_.finish(r.left, {.failure = r.what != outcome::success, .slow = is_slow(r.took), .overload = overload}, r.now);
     if (overload) {
+      judge_next_ |= config_.over_calls.size > 0;  // it may have taken the place of a call
       if (says_when(r)) open_until_told(r, out);
       return true;
     }
@@ -128,7 +130,7 @@ class breaker_core {
       std::swap(flights_, r.flights);
     }
     std::swap(config_, r.config);
-    thresholds_are_new_ = true;
+    judge_next_ = true;
     // With fewer decisive probes, those that are back may be enough, and no other may ever come.
     if (state_ == breaker_state::half_open) decide(now, out);
   }
@@ -150,7 +152,7 @@ class breaker_core {
   /// Whose results may be recorded without asking; none: those of nobody.
   [[nodiscard]] std::optional<std::uint64_t> recorded_unasked() const noexcept {
     const bool simple = state_ == breaker_state::closed || (state_ == breaker_state::metrics_only && !would_open_);
-    if (!simple || config_.watch_running > 0 || thresholds_are_new_) return std::nullopt;
+    if (!simple || config_.watch_running > 0 || judge_next_) return std::nullopt;
     return generation_;
   }
 
@@ -280,7 +282,7 @@ class breaker_core {
 
   void judge(time_point now, breaker_events& out) noexcept {
     const std::optional<breach> found = windows_.judge(running_slow(), now);
-    thresholds_are_new_ = false;
+    judge_next_ = false;
     if (state_ == breaker_state::closed) {
       if (found) trip(*found, now, out);
       return;
@@ -393,7 +395,7 @@ class breaker_core {
   std::uint32_t openings_ = 0;
   std::uint64_t trips_ = 0, would_trips_ = 0;
   bool would_open_ = false;
-  bool thresholds_are_new_ = false;  // the next result is to be judged, even if it changes no count
+  bool judge_next_ = false;  // counts or thresholds have changed unjudged: the next result is judged even if it is no news
 
   time_point ramp_from_ = never;
   double ramp_credit_ = 0;
