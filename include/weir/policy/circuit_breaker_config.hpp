@@ -49,7 +49,7 @@ struct trip_thresholds {
 
 /// The last N results. Off by default.
 struct count_window_config {
-  std::uint32_t size = 0;  ///< <= 10'000'000, one byte each; 0: off; else >= trip.minimum_calls
+  std::uint32_t size = 0;  ///< <= 10'000'000, four bytes each; 0: off; else >= trip.minimum_calls
   trip_thresholds trip{};
 
   friend bool operator==(const count_window_config&, const count_window_config&) = default;
