@@ -27,6 +27,8 @@
 #include <weir/policy/rate_limiter.hpp>
 #include <weir/policy/rate_limiter_config.hpp>
 #include <weir/policy/resilience4j_preset.hpp>
+#include <weir/policy/window_limiter.hpp>
+#include <weir/policy/window_limiter_config.hpp>
 #include <weir/queue/wait_node.hpp>
 #include <weir/queue/wait_operation.hpp>
 #include <weir/queue/wait_queue.hpp>

@@ -3,6 +3,7 @@
 
 #include <weir/policy/concurrency_limiter.hpp>
 #include <weir/policy/rate_limiter.hpp>
+#include <weir/policy/window_limiter.hpp>
 #include <weir/stats/histogram.hpp>
 #include <weir/testing/manual_clock.hpp>
 
@@ -36,6 +37,30 @@ TEST(allocation, concurrency_limiter_admits_and_refuses_without) {
     allocated = scope.count();
   }}.join();
   EXPECT_EQ(refused, 200);
+  EXPECT_EQ(allocated, 0u);
+}
+
+TEST(allocation, window_limiter_admits_and_refuses_without) {
+  weir::manual_clock clock;
+  weir::basic_window_limiter<weir::manual_clock> limiter{{.limit = {2, 10s}}, {}, clock};
+  std::uint64_t allocated = 99;
+  int admitted = 0;
+  std::jthread{[&] {
+    const allocation_scope scope;
+    for (int i = 0; i < 100; ++i) {
+      for (int k = 0; k < 4; ++k) {
+        auto permit = limiter.try_acquire();
+        admitted += permit.has_value();
+        if (k == 1) permit->cancel();
+      }
+      static_cast<void>(limiter.try_acquire({.cost = 3}));
+      static_cast<void>(limiter.next_available(1, clock.now()));
+      static_cast<void>(limiter.snapshot());
+      clock.advance(10s);
+    }
+    allocated = scope.count();
+  }}.join();
+  EXPECT_EQ(admitted, 300);
   EXPECT_EQ(allocated, 0u);
 }
 

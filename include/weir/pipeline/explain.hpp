@@ -25,14 +25,23 @@ namespace weir::inline v0 {
 // By these a policy is recognised and known by its parameters, without including every policy here.
 struct circuit_breaker_snapshot;
 struct rate_limiter_snapshot;
+struct window_limiter_snapshot;
 struct concurrency_limiter_snapshot;
 struct wait_queue_snapshot;
 
-enum class layer_kind : std::uint8_t { other, circuit_breaker, rate_limiter, concurrency_limiter, wait_queue, pipeline };
+enum class layer_kind : std::uint8_t {
+  other,
+  circuit_breaker,
+  rate_limiter,
+  window_limiter,
+  concurrency_limiter,
+  wait_queue,
+  pipeline
+};
 
 [[nodiscard]] constexpr std::string_view to_string(layer_kind kind) noexcept {
-  constexpr std::string_view words[] = {"policy",     "circuit_breaker", "rate_limiter", "concurrency_limiter",
-                                        "wait_queue", "pipeline"};
+  constexpr std::string_view words[] = {
+      "policy", "circuit_breaker", "rate_limiter", "window_limiter", "concurrency_limiter", "wait_queue", "pipeline"};
   return words[static_cast<std::size_t>(kind)];
 }
 
@@ -68,6 +77,7 @@ inline std::string waits_inside(const layer& outer, const layer& queue) {
     case layer_kind::concurrency_limiter:
       return quoted(outer) + " outside " + quoted(queue) + ": its slots are held by calls that only wait";
     case layer_kind::rate_limiter:
+    case layer_kind::window_limiter:
       return quoted(outer) + " outside " + quoted(queue) +
              ": tokens are taken before the wait, so that calls can leave the queue faster than the limit";
     case layer_kind::circuit_breaker:
@@ -131,6 +141,9 @@ void describe_snapshot(const Snapshot& s, layer& out) {
     out.kind = layer_kind::rate_limiter;
     out.parameters =
         std::to_string(s.limit.permits) + " per " + exact_text(s.limit.per) + ", burst " + std::to_string(s.burst);
+  } else if constexpr (std::same_as<Snapshot, window_limiter_snapshot>) {
+    out.kind = layer_kind::window_limiter;
+    out.parameters = std::to_string(s.limit.permits) + " in any " + exact_text(s.limit.per);
   } else if constexpr (std::same_as<Snapshot, concurrency_limiter_snapshot>) {
     out.kind = layer_kind::concurrency_limiter;
     out.parameters = "at most " + std::to_string(s.limit) + " at once";

@@ -8,6 +8,7 @@
 
 #include <weir/core/admission.hpp>
 #include <weir/core/detail/intrusive_list.hpp>
+#include <weir/core/detail/per_thread.hpp>
 #include <weir/core/time.hpp>
 
 #include <cstdint>
@@ -94,8 +95,8 @@ namespace detail {
 class completion_scope {
  public:
   completion_scope() noexcept {
-    if (outermost_ == nullptr) {
-      outermost_ = &due_;
+    if (outermost::mine() == nullptr) {
+      outermost::mine() = &due_;
       owner_ = true;
     }
   }
@@ -104,18 +105,18 @@ class completion_scope {
   ~completion_scope() {
     if (!owner_) return;
     run();
-    outermost_ = nullptr;
+    outermost::mine() = nullptr;
   }
 
-  void add(ready_list& out) noexcept { outermost_->splice_back(out); }
+  void add(ready_list& out) noexcept { outermost::mine()->splice_back(out); }
 
   /// Runs now whatever has been put off on this thread.
   void run() noexcept {
-    while (wait_node* node = outermost_->pop_front()) node->complete(*node, node->ended);
+    while (wait_node* node = outermost::mine()->pop_front()) node->complete(*node, node->ended);
   }
 
  private:
-  static inline thread_local constinit ready_list* outermost_ = nullptr;
+  using outermost = per_thread<completion_scope, ready_list*, nullptr>;
 
   ready_list due_;
   bool owner_ = false;

@@ -15,12 +15,14 @@
 /// Thread-safe. Memory: 33 lines of 64 bytes per 8 counters (2112 bytes up to N = 8, 4224 up to 16).
 
 #include <weir/core/detail/atomic.hpp>
+#include <weir/core/detail/per_thread.hpp>
 
 #include <array>
 #include <bit>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 namespace weir::inline v0 {
 namespace detail {
@@ -37,7 +39,7 @@ class __attribute__((visibility("default"))) thread_slots {
 
   /// 0..exclusive-1: this thread's own; `shared`: no slot was free when this thread first asked.
   static unsigned mine() noexcept {
-    const unsigned slot = mine_;
+    const unsigned slot = assigned::mine();
     if (slot == unassigned) [[unlikely]]
       return take();
     return slot;
@@ -45,12 +47,12 @@ class __attribute__((visibility("default"))) thread_slots {
 
  private:
   static constexpr unsigned unassigned = ~0u;
+  using assigned = per_thread<thread_slots, unsigned, unassigned>;
 
   struct lease {
     // Destructors of other thread-local objects may still count after this one: they share.
     ~lease() {
-      const unsigned slot = mine_;
-      mine_ = shared;
+      const unsigned slot = std::exchange(assigned::mine(), shared);
       // release: the next owner must see our last stores, it continues from them.
       if (slot < exclusive) taken_.fetch_and(~(std::uint32_t{1} << slot), release);
     }
@@ -62,13 +64,11 @@ class __attribute__((visibility("default"))) thread_slots {
     std::uint32_t taken = taken_.load(relaxed);
     while (taken != ~std::uint32_t{0}) {
       const auto slot = static_cast<unsigned>(std::countr_one(taken));
-      if (taken_.compare_exchange_weak(taken, taken | std::uint32_t{1} << slot, acquire, relaxed)) return mine_ = slot;
+      if (taken_.compare_exchange_weak(taken, taken | std::uint32_t{1} << slot, acquire, relaxed)) return assigned::mine() = slot;
     }
-    return mine_ = shared;
+    return assigned::mine() = shared;
   }
 
-  // Constant initialisation and no destructor: the hot path reads it without a guard.
-  static inline constinit thread_local unsigned mine_ = unassigned;
   static inline constinit std::atomic<std::uint32_t> taken_{0};
   static_assert(exclusive == 32, "one bit of taken_ each");
 };

@@ -6,10 +6,18 @@
 #include <atomic>
 #include <cstddef>
 
+#ifdef WEIR_SYNC_HEADER  // tests/model only: the same names, made of steps of a schedule
+#include WEIR_SYNC_HEADER
+#else
 namespace weir::inline v0::detail {
 
 template <class T>
 using atomic = std::atomic<T>;
+
+}  // namespace weir::inline v0::detail
+#endif
+
+namespace weir::inline v0::detail {
 
 inline constexpr auto relaxed = std::memory_order_relaxed;
 inline constexpr auto acquire = std::memory_order_acquire;

@@ -3,7 +3,17 @@
 /// `std::mutex` with clang's thread-safety annotations (`-Wthread-safety`), and the macros for annotating what it guards.
 /// std::mutex and not absl::Mutex: docs/adr/0002-std-mutex.md.
 
+#ifdef WEIR_SYNC_HEADER  // see detail/atomic.hpp
+#include WEIR_SYNC_HEADER
+#else
 #include <mutex>
+
+namespace weir::inline v0::detail {
+
+using plain_mutex = std::mutex;
+
+}  // namespace weir::inline v0::detail
+#endif
 
 #if defined(__clang__)
 #define WEIR_THREAD_ANNOTATION(x) __attribute__((x))
@@ -24,7 +34,7 @@ class WEIR_THREAD_ANNOTATION(capability("mutex")) mutex {
   bool try_lock() WEIR_THREAD_ANNOTATION(try_acquire_capability(true)) { return impl_.try_lock(); }
 
  private:
-  std::mutex impl_;
+  plain_mutex impl_;
 };
 
 /// Locks for the length of a scope. The annotated twin of std::lock_guard.
