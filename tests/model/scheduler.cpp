@@ -60,7 +60,8 @@ struct choice {
   unsigned chosen = 0;
   thread_mask enabled = 0;
   thread_mask backtrack = 0;  // to be explored, or done
-  thread_mask sleep = 0;      // leads to nothing new
+  thread_mask done = 0;
+  thread_mask sleep = 0;  // leads to nothing new
 };
 
 struct fiber {
@@ -115,15 +116,15 @@ class scheduler {
 
  private:
   static void enter(unsigned index);
+  static void prepare(fiber& f, unsigned index);
 
   [[nodiscard]] bool next_schedule();
   [[nodiscard]] int choose();
   [[nodiscard]] unsigned decide(thread_mask enabled);
-  [[nodiscard]] thread_mask asleep_after(const choice& here, unsigned chosen) const;
   void make(unsigned thread);
-  void find_races(unsigned thread, int index, const place& at, bool writes, const clock_vector& after);
+  void find_races(unsigned thread, int index, const place& at, bool writes, const clock_vector& before);
   void race(int earlier, unsigned thread, int index, const clock_vector& order);
-  [[nodiscard]] bool before(int step, const clock_vector& clock) const {
+  [[nodiscard]] bool happens_before(int step, const clock_vector& clock) const {
     const made_step& s = trace_[static_cast<std::size_t>(step)];
     return s.clock.steps[s.thread] <= clock.steps[s.thread];
   }
@@ -138,6 +139,7 @@ class scheduler {
   ucontext_t outside_{};
   int running_ = none;
   bool starting_ = false, redundant_ = false, exploring_ = false;
+  thread_mask asleep_ = 0;  // in the present state
   std::vector<choice> path_;
   std::size_t replayed_ = 0;  // so many choices of the path are given
   std::vector<made_step> trace_;
@@ -163,6 +165,14 @@ void scheduler::enter(unsigned index) {
   std::abort();  // nobody goes on with a thread that has ended
 }
 
+void scheduler::prepare(fiber& f, unsigned index) {
+  getcontext(&f.context);
+  f.context.uc_stack.ss_sp = f.stack.get();
+  f.context.uc_stack.ss_size = stack_size;
+  f.context.uc_link = nullptr;
+  makecontext(&f.context, reinterpret_cast<void (*)()>(enter), 1, index);
+}
+
 void scheduler::switch_to(int thread) {
   const int from = std::exchange(running_, thread);
   if (from == thread) return;
@@ -180,10 +190,7 @@ void scheduler::run_threads(std::initializer_list<std::function<void()>> bodies)
     f.body = body;
     f.finished = false;
     f.clock = {};
-    getcontext(&f.context);
-    f.context.uc_stack = {.ss_sp = f.stack.get(), .ss_flags = 0, .ss_size = stack_size};
-    f.context.uc_link = nullptr;
-    makecontext(&f.context, reinterpret_cast<void (*)()>(enter), 1, index);
+    prepare(f, index);
     switch_to(static_cast<int>(index));  // up to its first step
     ++index;
   }
@@ -225,8 +232,9 @@ unsigned scheduler::decide(thread_mask enabled) {
     if (path_[depth].enabled != enabled) give_up("the program does not do the same under the same schedule");
     return path_[depth].chosen;
   }
-  choice here{.enabled = enabled};
-  if (how_.reduced && depth > 0) here.sleep = asleep_after(path_[depth - 1], path_[depth - 1].chosen);
+  choice here;
+  here.enabled = enabled;
+  here.sleep = asleep_;
   const thread_mask fresh = enabled & ~here.sleep;
   if (fresh == 0) {
     redundant_ = true;
@@ -239,8 +247,241 @@ unsigned scheduler::decide(thread_mask enabled) {
   return here.chosen;
 }
 
-/// Filled in by `make`, before the step is made: who of the sleepers does not conflict with it.
-thread_mask scheduler::asleep_after(const choice& here, unsigned) const { return here.sleep_after; }
+/// The step of `thread` is the next one.
+void scheduler::make(unsigned thread) {
+  const int index = static_cast<int>(trace_.size());
+  fiber& self = fibers_[thread];
+  const bool writes = would_write(self.next);
+  const bool recorded = !redundant_ && !has_wanted_ && how_.reduced;
+  if (recorded) {
+    const choice& here = path_[trace_.size()];
+    asleep_ = (here.sleep | here.done) & ~only(thread);
+    for (unsigned t = 0; t < threads_; ++t) {
+      if ((asleep_ & only(t)) != 0 && conflict(fibers_[t].next, self.next)) asleep_ &= ~only(t);
+    }
+  }
+  place& at = places_[self.next.where];
+  const auto join = [&](int step) {
+    if (step != none) self.clock.join(trace_[static_cast<std::size_t>(step)].clock);
+  };
+  const clock_vector before = self.clock;
+  if (self.next.what == op::lock) {
+    join(at.last_unlock);
+  } else if (self.next.what != op::unlock) {
+    join(at.last_write);
+    if (writes) std::for_each(at.reads.begin(), at.reads.end(), join);
+  }
+  if (recorded) find_races(thread, index, at, writes, before);
+  ++self.clock.steps[thread];
+  made_step made;
+  made.thread = thread;
+  made.what = self.next;
+  made.writes = writes;
+  made.clock = self.clock;
+  trace_.push_back(made);
+  if (self.next.what == op::unlock) {
+    at.last_unlock = index;
+  } else if (writes) {
+    at.written_by(index);
+  } else {
+    at.reads[thread] = index;
+  }
+}
+
+/// Which earlier steps could have come after this one, with another effect. Those of locks: it is the locking that races,
+/// what the unlocking has seen does not matter.
+void scheduler::find_races(unsigned thread, int index, const place& at, bool writes, const clock_vector& before) {
+  const op what = fibers_[thread].next.what;
+  if (what == op::unlock || what == op::wait || what == op::set) return;
+  const clock_vector& order = what == op::lock ? before : fibers_[thread].clock;
+  const auto consider = [&](int earlier) {
+    if (earlier != none && !happens_before(earlier, before)) race(earlier, thread, index, order);
+  };
+  if (writes && std::any_of(at.reads.begin(), at.reads.end(), [](int read) { return read != none; })) {
+    std::for_each(at.reads.begin(), at.reads.end(), consider);  // the last write comes before all of them
+  } else {
+    consider(at.last_write);
+  }
+}
+
+/// `earlier` conflicts with step `index` of `thread`, which may come first: sees to it that a schedule in which it does
+/// will be explored. It can begin with any thread whose first step, of those that do not happen after `earlier`, needs none
+/// of the others of them.
+void scheduler::race(int earlier, unsigned thread, int index, const clock_vector& order) {
+  const made_step& first = trace_[static_cast<std::size_t>(earlier)];
+  clock_vector begun;  // steps of each thread that lie behind `earlier` and are no consequence of it: the first of them
+  thread_mask beginnings = 0, seen = 0;
+  const auto needs_none = [&](const clock_vector& clock) {
+    for (unsigned t = 0; t < threads_; ++t) {
+      if ((seen & only(t)) != 0 && begun.steps[t] <= clock.steps[t]) return false;
+    }
+    return true;
+  };
+  for (int i = earlier + 1; i < index; ++i) {
+    const made_step& s = trace_[static_cast<std::size_t>(i)];
+    if (first.clock.steps[first.thread] <= s.clock.steps[first.thread]) continue;
+    if ((seen & only(s.thread)) != 0) continue;
+    if (needs_none(s.clock)) beginnings |= only(s.thread);
+    seen |= only(s.thread);
+    begun.steps[s.thread] = s.clock.steps[s.thread];
+  }
+  if ((seen & only(thread)) == 0 && needs_none(order)) beginnings |= only(thread);
+  choice& there = path_[static_cast<std::size_t>(earlier)];
+  if ((there.backtrack & beginnings) != 0) return;
+  if ((beginnings & ~there.enabled) != 0) std::abort();
+  there.backtrack |= (beginnings & only(thread)) != 0 ? only(thread) : only(first_of(beginnings));
+}
+
+// --- all runs
+
+/// Goes to the next unexplored choice. False: there is none.
+bool scheduler::next_schedule() {
+  while (!path_.empty()) {
+    choice& last = path_.back();
+    last.done |= only(last.chosen);
+    const thread_mask left = last.backtrack & ~last.done & ~last.sleep;
+    if (left != 0) {
+      last.chosen = first_of(left);
+      replayed_ = path_.size();
+      return true;
+    }
+    path_.pop_back();
+  }
+  return false;
+}
+
+explored scheduler::explore(const std::function<void(run&)>& program, const options& how) {
+  how_ = how;
+  path_.clear();
+  replayed_ = 0;
+  exploring_ = true;
+  read_wanted_schedule();
+  const auto print_and_die = [](int) { the_scheduler().give_up("the program has crashed"); };
+  const auto on_abort = std::signal(SIGABRT, print_and_die), on_fault = std::signal(SIGSEGV, print_and_die);
+  explored all;
+  do {
+    threads_ = 0;
+    redundant_ = false;
+    asleep_ = 0;
+    trace_.clear();
+    places_.clear();
+    names_.clear();
+    run here;
+    program(here);
+    all.longest = std::max(all.longest, static_cast<std::uint32_t>(trace_.size()));
+    ++(redundant_ ? all.redundant : all.schedules);
+    if (testing::Test::HasFailure()) {
+      print_schedule();
+      break;
+    }
+    if (has_wanted_) {
+      print_schedule();
+      break;
+    }
+    if (all.schedules > how_.max_schedules) {
+      ADD_FAILURE() << "more than " << how_.max_schedules << " schedules: not exhaustive";
+      break;
+    }
+  } while (next_schedule());
+  exploring_ = false;
+  std::signal(SIGABRT, on_abort);
+  std::signal(SIGSEGV, on_fault);
+  if (!how_.quiet) {
+    std::printf("[ schedules] %llu run to the end (and %llu begun that were equivalent to others), longest %u steps\n",
+                static_cast<unsigned long long>(all.schedules), static_cast<unsigned long long>(all.redundant),
+                all.longest);
+  }
+  return all;
+}
+
+// --- telling
+
+std::string scheduler::place_name(const void* where) const {
+  const char* at = static_cast<const char*>(where);
+  for (const named& n : names_) {
+    if (at >= n.begin && at < n.begin + n.size) return std::string{n.name} + "+" + std::to_string(at - n.begin);
+  }
+  char text[32];
+  std::snprintf(text, sizeof text, "%p", where);
+  return text;
+}
+
+/// thread*steps, thread*steps, ...
+std::string scheduler::schedule() const {
+  std::string all;
+  for (std::size_t i = 0; i < trace_.size();) {
+    std::size_t end = i;
+    while (end < trace_.size() && trace_[end].thread == trace_[i].thread) ++end;
+    all += (i == 0 ? "" : ",") + std::to_string(trace_[i].thread) + "*" + std::to_string(end - i);
+    i = end;
+  }
+  return all;
+}
+
+void scheduler::read_wanted_schedule() {
+  wanted_.clear();
+  const char* text = std::getenv("WEIR_MODEL_SCHEDULE");
+  has_wanted_ = text != nullptr;
+  unsigned thread = 0, steps = 0;
+  int length = 0;
+  while (text != nullptr && std::sscanf(text, "%u*%u%n", &thread, &steps, &length) == 2) {
+    wanted_.insert(wanted_.end(), steps, thread);
+    text += length;
+    if (*text == ',') ++text;
+  }
+}
+
+void scheduler::print_schedule() const {
+  constexpr std::array<const char*, 8> names{"load", "store",  "modify", "compare_exchange",
+                                             "lock", "unlock", "wait",   "set"};
+  std::printf("--- schedule of %zu steps\n", trace_.size());
+  constexpr std::size_t most = 500;
+  if (trace_.size() > most) std::printf("  ...  the first %zu are left out\n", trace_.size() - most);
+  for (std::size_t i = trace_.size() > most ? trace_.size() - most : 0; i < trace_.size(); ++i) {
+    const made_step& s = trace_[i];
+    std::printf("%5zu  thread %u  %*s%-16s %s", i, s.thread, static_cast<int>(4 * s.thread), "",
+                names[static_cast<std::size_t>(s.what.what)], place_name(s.what.where).c_str());
+    if (s.what.what <= op::compare_exchange) {
+      std::printf("  %#llx", static_cast<unsigned long long>(s.before));
+      if (s.writes) std::printf(" -> %#llx", static_cast<unsigned long long>(s.after));
+      if (s.what.what == op::compare_exchange && !s.writes) std::printf("  failed");
+    }
+    std::printf("\n");
+  }
+  for (unsigned t = 0; t < threads_; ++t) {
+    if (fibers_[t].finished) continue;
+    std::printf("       thread %u is before %s %s\n", t, names[static_cast<std::size_t>(fibers_[t].next.what)],
+                place_name(fibers_[t].next.where).c_str());
+  }
+  std::printf("again: WEIR_MODEL_SCHEDULE=%s\n", schedule().c_str());
+  std::fflush(stdout);
+}
+
+/// The stacks of the threads cannot be unwound, and the objects of the run not be destroyed: the program ends here.
+void scheduler::give_up(const char* why) const {
+  std::signal(SIGABRT, SIG_DFL);
+  print_schedule();
+  std::printf("%s:%d: Failure\n%s\n", __FILE__, __LINE__, why);
+  std::fflush(stdout);
+  std::_Exit(1);
+}
 
 }  // namespace
+
+void step(const access& next) noexcept { the_scheduler().step(next); }
+void step_done(std::uint64_t before, std::uint64_t after) noexcept { the_scheduler().step_done(before, after); }
+unsigned current_thread() noexcept { return the_scheduler().current_thread(); }
+void run::threads(std::initializer_list<std::function<void()>> bodies) { the_scheduler().run_threads(bodies); }
+void run::add_name(const void* begin, std::size_t size, const char* name) { the_scheduler().add_name(begin, size, name); }
+explored explore(const std::function<void(run&)>& program, const options& how) {
+  return the_scheduler().explore(program, how);
+}
+
+void event::set() noexcept {
+  step({.what = op::set, .size = 1, .where = &set_, .expected = 0});
+  EXPECT_EQ(set_, 0) << "an event that was set already";
+  set_ = 1;
+}
+void event::wait() noexcept { step({.what = op::wait, .size = 1, .where = &set_, .expected = 0}); }
+
 }  // namespace model

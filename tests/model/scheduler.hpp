@@ -13,8 +13,10 @@
 ///   `detail::mutex` is a *step*; what lies between two steps of a thread happens at once. So tests share data between
 ///   threads through atomics, clocks and events of model/, or not at all before the end; and what a thread does before its
 ///   first step it does before everything else.
-/// - The model is *sequential consistency*. Whether a relaxed or acquire access is strong enough is not found out here; that
-///   is left to ThreadSanitizer (tests/race) and to argument. A compare_exchange_weak fails only if the value is another one.
+/// - The model is *sequential consistency*. Whether a relaxed or acquire access is strong enough is not found out here;
+/// that
+///   is left to ThreadSanitizer (tests/race) and to argument. A compare_exchange_weak fails only if the value is another
+///   one.
 /// - *All* schedules means: of those that differ only in the order of steps that do not conflict (other places, or loads of
 ///   one place), at least one is run. Every value that a thread can read, every deadlock and every end state is reached.
 ///   Dynamic partial-order reduction with source sets and sleep sets: Abdulla, Aronis, Jonsson, Sagonas, "Optimal Dynamic

@@ -36,7 +36,9 @@ class atomic {
     step(model::op::store);
     told(std::exchange(value_, value), value);
   }
-  T exchange(T value, order = order::seq_cst) noexcept { return modify([value](T) { return value; }); }
+  T exchange(T value, order = order::seq_cst) noexcept {
+    return modify([value](T) { return value; });
+  }
   bool compare_exchange_strong(T& expected, T wanted, order = order::seq_cst, order = order::seq_cst) noexcept {
     step(model::op::compare_exchange, bits(expected));
     if (bits(value_) != bits(expected)) {
@@ -49,10 +51,18 @@ class atomic {
   bool compare_exchange_weak(T& expected, T wanted, order = order::seq_cst, order = order::seq_cst) noexcept {
     return compare_exchange_strong(expected, wanted);
   }
-  T fetch_add(T by, order = order::seq_cst) noexcept { return modify([by](T v) { return static_cast<T>(v + by); }); }
-  T fetch_sub(T by, order = order::seq_cst) noexcept { return modify([by](T v) { return static_cast<T>(v - by); }); }
-  T fetch_or(T by, order = order::seq_cst) noexcept { return modify([by](T v) { return static_cast<T>(v | by); }); }
-  T fetch_and(T by, order = order::seq_cst) noexcept { return modify([by](T v) { return static_cast<T>(v & by); }); }
+  T fetch_add(T by, order = order::seq_cst) noexcept {
+    return modify([by](T v) { return static_cast<T>(v + by); });
+  }
+  T fetch_sub(T by, order = order::seq_cst) noexcept {
+    return modify([by](T v) { return static_cast<T>(v - by); });
+  }
+  T fetch_or(T by, order = order::seq_cst) noexcept {
+    return modify([by](T v) { return static_cast<T>(v | by); });
+  }
+  T fetch_and(T by, order = order::seq_cst) noexcept {
+    return modify([by](T v) { return static_cast<T>(v & by); });
+  }
 
  private:
   static std::uint64_t bits(const T& value) noexcept {
@@ -92,7 +102,8 @@ class plain_mutex {
     model::step({.what = model::op::unlock, .size = 1, .where = &held_, .expected = 0});
     held_ = 0;
   }
-  // No try_lock: nothing in weir uses it, and the scheduler would need to know that it can fail.
+  // Defined nowhere: nothing in weir uses it, and the scheduler would need to know that it can fail.
+  bool try_lock() noexcept;
 
  private:
   std::uint8_t held_ = 0;

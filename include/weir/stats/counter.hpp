@@ -64,7 +64,8 @@ class __attribute__((visibility("default"))) thread_slots {
     std::uint32_t taken = taken_.load(relaxed);
     while (taken != ~std::uint32_t{0}) {
       const auto slot = static_cast<unsigned>(std::countr_one(taken));
-      if (taken_.compare_exchange_weak(taken, taken | std::uint32_t{1} << slot, acquire, relaxed)) return assigned::mine() = slot;
+      if (taken_.compare_exchange_weak(taken, taken | std::uint32_t{1} << slot, acquire, relaxed))
+        return assigned::mine() = slot;
     }
     return assigned::mine() = shared;
   }

@@ -9,8 +9,8 @@
 
 namespace weir::inline v0::detail {
 
-/// `First` is its value in a new thread. Constant initialisation and no destructor: reading it needs no guard. `Owner` tells
-/// variables of equal types apart, and is visible across shared objects if the variable shall be.
+/// `First` is its value in a new thread. Constant initialisation and no destructor: reading it needs no guard. `Owner`
+/// tells variables of equal types apart, and is visible across shared objects if the variable shall be.
 template <class Owner, class T, T First>
 class __attribute__((visibility("default"))) per_thread {
  public:
