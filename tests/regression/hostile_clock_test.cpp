@@ -107,6 +107,8 @@ TEST(regression_fd1, ClockBackOneSecondDoesNotShrinkTheWindow) {
     }
   };
   ten_calls_a_second(60, outcome::success);
+  run(breaker, outcome::success);
+  model.record(clock.now(), false);
   clock.set(clock.now() - 1s);
   ten_calls_a_second(600, outcome::success);
   EXPECT_EQ(breaker.snapshot().over_time.counts.calls, 590u) << "ten minutes later: 59 whole seconds, and one that begins";

@@ -166,6 +166,7 @@ TEST(regression_ad4, NoIntervalIsCreditedTwice) {
   bucket limiter{{.limit = {10, 1s}, .burst = 10}, {}, clock};
   basic_window_limiter<manual_clock> window{{.limit = {10, 1s}}, {}, clock};
   int admitted = 0, recorded = 0;
+  EXPECT_TRUE(limiter.try_acquire({.now = start, .cost = 10}));
   for (int i = 0; i < 50; ++i) {  // two callers, one of whom reads the clock and is then held up for a second
     admitted += limiter.try_acquire({.now = start + 1s}) ? 1 : 0;
     admitted += limiter.try_acquire({.now = start}) ? 1 : 0;
