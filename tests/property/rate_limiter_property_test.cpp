@@ -111,6 +111,44 @@ void expect_never_over_issued(const std::vector<issued>& history, const rate_lim
   }
 }
 
+// Reserves when the exact bucket will have the tokens: at most a nanosecond earlier, never later; also when others gave up.
+TEST(rate_limiter_property, reserves_for_the_nanosecond_in_which_the_tokens_come) {
+  std::uint64_t in_advance = 0;
+  for (const std::uint64_t seed : weir::testing_support::seeds(300)) {
+    SCOPED_TRACE(seed);
+    random_stream random{seed, "reserve"};
+    weir::manual_clock clock;
+    const rate_limiter_config config = random_config(random);
+    limiter_type limiter{config, {}, clock};
+    exact_bucket model{config, clock.now()};
+    for (int i = 0; i < 120; ++i) {
+      clock.advance(random_step(random, config));
+      model.advance(clock.now());
+      const std::uint32_t cost = random_cost(random, config);
+      auto promise = limiter.reserve({.cost = cost});
+      if (!promise) {
+        ASSERT_EQ(promise.error(), weir::errc::rate_limited) << "more than the word holds";
+        continue;
+      }
+      exact_bucket then = model;
+      then.advance(promise->due);
+      ASSERT_TRUE(then.has(cost, 1)) << "step " << i;
+      if (promise->due > clock.now()) {
+        ++in_advance;
+        exact_bucket before = model;
+        before.advance(promise->due - 2ns);
+        ASSERT_FALSE(before.has(cost, 0)) << "step " << i << ": later than need be";
+      }
+      if (random.below(5) == 0) {
+        promise->permit.cancel();
+      } else {
+        model.take(cost);
+      }
+    }
+  }
+  EXPECT_GT(in_advance, 5000u);
+}
+
 // Decides as the exact bucket does; at most a nanosecond earlier, never later. retry_after is exact.
 TEST(rate_limiter_property, decides_as_an_exact_token_bucket) {
   for (const std::uint64_t seed : weir::testing_support::seeds(400)) {

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -199,6 +200,31 @@ TEST(rate_limiter_race, the_origin_moves_once) {
     }
     ASSERT_EQ(taken, burst) << "month " << i;
   }
+}
+
+// Reservations from all threads: each instant of the schedule is promised once, and none is left out.
+TEST(rate_limiter_race, each_token_is_promised_to_one_reservation) {
+  limiter_type limiter{{.limit = {10, 1s}, .burst = 1}};
+  constexpr int each = 3000;
+  std::vector<std::vector<time_point>> due(threads);
+  {
+    std::latch together{threads};
+    std::vector<std::jthread> crew;
+    for (int me = 0; me < threads; ++me) {
+      crew.emplace_back([&, me] {
+        together.arrive_and_wait();
+        for (int i = 0; i < each; ++i) {
+          auto promised = limiter.reserve({.now = start});
+          if (promised) due[static_cast<std::size_t>(me)].push_back(promised->due);
+        }
+      });
+    }
+  }
+  std::vector<time_point> all;
+  for (const auto& some : due) all.insert(all.end(), some.begin(), some.end());
+  std::sort(all.begin(), all.end());
+  ASSERT_EQ(all.size(), static_cast<std::size_t>(threads * each));
+  for (std::size_t i = 0; i < all.size(); ++i) ASSERT_EQ(all[i], start + i * 100ms) << i;
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 /// if (!permit) return too_many_requests(permit.error().retry_after());   // exact, if nobody else comes in between
 /// ```
 /// Over any interval of length T, at most burst + rate * T tokens are issued, plus those that `permit::cancel` put back.
+/// Tokens can also be taken in advance (`reserve`), and the true cost of a call be told afterwards (`permit::settle`).
 ///
 /// The generic cell rate algorithm (ITU-T I.371) on one 64-bit word, kept in tokens instead of time: the word holds the
 /// *level*, the tokens issued since an origin; a bucket that was full for a while has its level raised to what has been
@@ -66,6 +67,12 @@ class basic_rate_limiter {
       if (auto* limiter = std::exchange(limiter_, nullptr)) limiter->refund(cost_, epoch_);
     }
 
+    /// The call has turned out to cost `cost`: takes what is missing, as a debt if need be, or puts back what is too much.
+    /// Ends the permit. Nothing is taken or put back after a `reconfigure`. A debt ends at what `reserve` could take.
+    void settle(std::uint32_t cost) noexcept {
+      if (auto* limiter = std::exchange(limiter_, nullptr)) limiter->settle_up(cost_, cost, epoch_);
+    }
+
     [[nodiscard]] explicit operator bool() const noexcept { return limiter_ != nullptr; }
     /// Tokens taken.
     [[nodiscard]] std::uint32_t cost() const noexcept { return cost_; }
@@ -78,6 +85,12 @@ class basic_rate_limiter {
     basic_rate_limiter* limiter_;
     std::uint32_t cost_;
     std::uint32_t epoch_;
+  };
+
+  /// Tokens that are taken, but may be used from `due` on only.
+  struct reservation {
+    basic_rate_limiter::permit permit;
+    time_point due;  ///< never before the call's `now`
   };
 
   /// Starts with a full bucket. Errors: std::invalid_argument naming the field.
@@ -103,6 +116,48 @@ class basic_rate_limiter {
 
   /// For the queue in front: as `try_acquire`, though somebody waits; a refusal is neither counted nor published.
   [[nodiscard]] result<permit> try_acquire_for_waiter(const call& c) noexcept { return take(c, 0); }
+
+  /// Takes `c.cost` tokens at once, though they may not be there yet, and says when they will be. To give up, cancel the
+  /// permit: its tokens go to whoever asks next. Nobody who has reserved after it comes sooner, so as many tokens as were
+  /// cancelled can meet the last of them: one word knows how much was taken, not by whom. Errors: never_admissible (cost >
+  /// burst), would_miss_deadline with the predicted wait (due after `c.deadline`; nothing is taken), rate_limited (a queue
+  /// waits, or more would be promised than the word can hold: at least one burst, at least an hour). Thread-safe.
+  [[nodiscard]] result<reservation> reserve(const call& c = {}) noexcept {
+    const time_point now = resolved(c.now);
+    for (;;) {
+      const std::uint64_t change = changes_.load(detail::acquire);
+      std::uint64_t seen = word_.load(detail::acquire);
+      const auto [line, epoch] = lines_[slot_of(seen)].read();
+      const std::uint64_t since = line.since_origin(now);
+      if (line.beyond(since)) [[unlikely]] {
+        if (still(change)) move_origin(now);
+        continue;
+      }
+      const std::uint64_t done = line.refilled(since);
+      const bool fits = c.cost <= line.burst >> line.fraction;
+      const std::uint64_t level = fits ? std::max(level_of(seen), done) + (std::uint64_t{c.cost} << line.fraction) : 0;
+      const time_point due = level <= line.burst + done ? now : std::max(now, line.when(level - line.burst));
+      const bool too_much = level > done + refill_line::most_ahead;
+      const bool taken = fits && c.cost != 0 && due <= c.deadline && !too_much && (seen & waiting_bit) == 0;
+      if (taken) {
+        if (!word_.compare_exchange_weak(seen, with_level(seen, level), detail::acq_rel, detail::relaxed)) continue;
+      } else if (!still(change)) {
+        continue;
+      }
+      if (taken || c.cost == 0) {
+        counters_.add(admitted);
+        return reservation{permit{this, c.cost, epoch}, c.cost == 0 ? now : due};
+      }
+      if (!fits) return refuse(errc::never_admissible, never_admissible, c.cost, duration::zero(), true);
+      if (due > c.deadline) {
+        refuse(errc::would_miss_deadline, would_miss_deadline, c.cost, duration::zero(), true);
+        return rejection{errc::would_miss_deadline, name_, duration::zero(), elapsed(now, due)};
+      }
+      const std::uint64_t enough =
+          too_much ? level - refill_line::most_ahead : done + (std::uint64_t{c.cost} << line.fraction);
+      return refuse(errc::rate_limited, rate_limited, c.cost, elapsed(now, line.when(enough)), true);
+    }
+  }
 
   /// When `cost` tokens will be there if nobody else takes any: `now` if they are; `never` if cost > burst.
   [[nodiscard]] time_point next_available(std::uint32_t cost, time_point now) const noexcept {
@@ -178,6 +233,7 @@ class basic_rate_limiter {
     s.admitted = counters_.read(admitted) - s.cancelled;  // after the cancelled ones, so that it is not negative
     s.rate_limited = counters_.read(rate_limited);
     s.never_admissible = counters_.read(never_admissible);
+    s.would_miss_deadline = counters_.read(would_miss_deadline);
     detail::scoped_lock lock{mutex_};
     s.limit = config_.limit;
     s.burst = config_.burst;
@@ -203,7 +259,7 @@ class basic_rate_limiter {
   static constexpr std::uint64_t waiting_bit = std::uint64_t{1} << refill_line::level_bits;
   static constexpr std::uint64_t level_mask = waiting_bit - 1;
 
-  enum counter : std::size_t { admitted, rate_limited, never_admissible, cancelled, counter_count };
+  enum counter : std::size_t { admitted, rate_limited, never_admissible, would_miss_deadline, cancelled, counter_count };
 
   static constexpr std::size_t slot_of(std::uint64_t word) noexcept { return (word >> generation_shift) & 1; }
   static constexpr std::uint64_t level_of(std::uint64_t word) noexcept { return word & level_mask; }
@@ -266,16 +322,43 @@ class basic_rate_limiter {
 
   void refund(std::uint32_t cost, std::uint32_t permit_epoch) noexcept {
     counters_.add(cancelled);
+    put_back(cost, permit_epoch);
+  }
+
+  void put_back(std::uint32_t cost, std::uint32_t permit_epoch) noexcept {
+    const std::uint64_t seen = change_level(permit_epoch, [cost](const refill_line& line, std::uint64_t level) {
+      return level - std::min(level, std::uint64_t{cost} << line.fraction);
+    });
+    tell(seen);
+  }
+
+  void settle_up(std::uint32_t paid, std::uint32_t cost, std::uint32_t permit_epoch) noexcept {
+    if (cost < paid) put_back(paid - cost, permit_epoch);
+    if (cost <= paid) return;
+    const time_point now = clock_.now();
+    change_level(permit_epoch, [extra = cost - paid, now](const refill_line& line, std::uint64_t level) {
+      // A line that is used up counts as refilled to its end; the next admission moves its origin.
+      const std::uint64_t done = std::min(line.refilled(line.since_origin(now)), refill_line::most_ahead);
+      const std::uint64_t present = std::max(level, done), most = std::max(present, done + refill_line::most_ahead);
+      return present +
+             static_cast<std::uint64_t>(std::min<detail::uint128>(most - present, detail::uint128{extra} << line.fraction));
+    });
+  }
+
+  /// Changes the level to what `next(line, level)` says, unless the configuration is no longer that of `permit_epoch`.
+  /// Returns the word that it found.
+  template <class Next>
+  std::uint64_t change_level(std::uint32_t permit_epoch, Next next) noexcept {
     for (;;) {
       const std::uint64_t change = changes_.load(detail::acquire);
       std::uint64_t seen = word_.load(detail::acquire);
       const auto [line, epoch] = lines_[slot_of(seen)].read();
       if (epoch != permit_epoch) {
-        if (still(change)) return;
+        if (still(change)) return 0;
         continue;
       }
-      const std::uint64_t level = level_of(seen) - std::min(level_of(seen), std::uint64_t{cost} << line.fraction);
-      if (word_.compare_exchange_weak(seen, with_level(seen, level), detail::acq_rel, detail::relaxed)) return tell(seen);
+      const std::uint64_t level = next(line, level_of(seen));
+      if (word_.compare_exchange_weak(seen, with_level(seen, level), detail::acq_rel, detail::relaxed)) return seen;
     }
   }
 

@@ -54,7 +54,7 @@ enum class inherit : std::uint8_t {
 struct rate_rejected {
   weir::name name;
   std::uint64_t sequence;
-  errc why;  ///< rate_limited or never_admissible
+  errc why;  ///< rate_limited, never_admissible or would_miss_deadline
   std::uint32_t cost;
   duration retry_after;
 };
@@ -76,15 +76,16 @@ struct rate_limit_drained {
 /// same time. A rate limiter has nothing in flight: an admission is spent at once.
 struct rate_limiter_snapshot {
   rate limit;
-  std::uint64_t burst = 0;             ///< tokens
-  std::uint64_t tokens_approx = 0;     ///< in the bucket now, rounded down
-  bool waiting = false;                ///< a queue waits for tokens; newcomers are refused
-  std::uint64_t admitted = 0;          ///< and not cancelled
-  std::uint64_t rate_limited = 0;      ///< refused: not enough tokens, or others were waiting
-  std::uint64_t never_admissible = 0;  ///< refused: asked for more than the burst
-  std::uint64_t cancelled = 0;         ///< admitted, never started, taken back
+  std::uint64_t burst = 0;                ///< tokens
+  std::uint64_t tokens_approx = 0;        ///< in the bucket now, rounded down
+  bool waiting = false;                   ///< a queue waits for tokens; newcomers are refused
+  std::uint64_t admitted = 0;             ///< and not cancelled
+  std::uint64_t rate_limited = 0;         ///< refused: not enough tokens, or others were waiting
+  std::uint64_t never_admissible = 0;     ///< refused: asked for more than the burst
+  std::uint64_t would_miss_deadline = 0;  ///< not reserved: due after the deadline
+  std::uint64_t cancelled = 0;            ///< admitted, never started, taken back
 
-  [[nodiscard]] std::uint64_t rejected() const noexcept { return rate_limited + never_admissible; }
+  [[nodiscard]] std::uint64_t rejected() const noexcept { return rate_limited + never_admissible + would_miss_deadline; }
   [[nodiscard]] std::uint64_t arrivals() const noexcept { return admitted + rejected() + cancelled; }
 };
 

@@ -23,6 +23,8 @@ struct refill_line {
   // {spare : 1 | level : 55} is what the limiter's word has room for; a line is left behind before it gets there.
   static constexpr unsigned level_bits = 55;
   static constexpr unsigned horizon_bits = 54;
+  // So much may be issued beyond what is refilled: both together fit into the level.
+  static constexpr std::uint64_t most_ahead = (std::uint64_t{1} << horizon_bits) - 1;
 
   std::int64_t origin = 0;     ///< ns on the time line, where refilled() is 0
   std::uint64_t slope = 0;     ///< units per ns, times 2^(64 - exponent)
@@ -36,9 +38,11 @@ struct refill_line {
     const auto permits = static_cast<uint128>(limit.permits);
     const auto per = static_cast<uint128>(limit.per.count());
     refill_line line;
-    // Finer while the burst leaves room in the word and a nanosecond is not yet cut into 1024.
-    while ((uint128{burst} << (line.fraction + 1)) <= uint128{1} << (horizon_bits - 1) &&
-           (permits << (line.fraction + 1)) <= per << 10) {
+    // Finer until a nanosecond is cut into 1024, while the word has room for several bursts; but always one unit a
+    // nanosecond.
+    while ((permits << line.fraction) < per ||
+           ((uint128{burst} << (line.fraction + 1)) <= uint128{1} << (horizon_bits - 3) &&
+            (permits << (line.fraction + 1)) <= per << 10)) {
       ++line.fraction;
     }
     const uint128 units = permits << line.fraction;
