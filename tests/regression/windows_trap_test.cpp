@@ -43,7 +43,7 @@ void run(breaker_type& breaker, outcome what) { breaker.try_acquire().value().re
 // failure exactly one.
 void expect_slots_and_sum_to_agree_after_trips(std::uint32_t size) {
   constexpr unsigned threads = 4;
-  constexpr int rounds = 60, calls = 400;
+  constexpr int rounds = 150, calls = 400;
   breaker_type breaker{last_calls(size, size == 10 ? 5 : 10)};
   const auto fill = [&](std::uint32_t failures) {
     for (std::uint32_t i = 0; i < size; ++i) {
@@ -90,7 +90,7 @@ void expect_slots_and_sum_to_agree_after_trips(std::uint32_t size) {
     }
   });
   const auto s = breaker.snapshot();
-  EXPECT_GT(s.trips, 1000u);
+  EXPECT_GT(s.trips, 500u);
   EXPECT_GT(s.late, 0u);
   EXPECT_EQ(s.in_flight, 0u);
 }
@@ -184,30 +184,36 @@ TEST(regression_trap, TripsExactlyOncePerGeneration) {
   EXPECT_EQ(opened, rounds);
 }
 
-// Successes that are what is left of the calls go below zero when a reader sees the failures first.
-TEST(regression_trap, SuccessesAreNeverNegative) {
-  circuit_breaker_config config = last_calls(50'000, 50'000);  // never full: with each failure both numbers grow
+// Who replaces a failure may take it from the count before the one who put it there has added it: for a moment the count is
+// below zero, and borrows from its neighbours. So successes, which are what is left of the calls, go wrong, too.
+TEST(regression_trap, NoCountIsBelowZeroAndNoneBorrows) {
+  circuit_breaker_config config = last_calls(2, 2);  // so that threads often meet in a slot
   config.over_time = last_hour().over_time;
   config.over_calls.trip.failure_rate = config.over_time.trip.failure_rate = 0;  // never opens
   breaker_type breaker{config};
   std::atomic<std::uint64_t> wrong{0};
-  run_crew_beside(
-      3,
-      [&](unsigned me) {
-        for (unsigned i = 0; i < 20'000; ++i) {
-          run(breaker, outcome::failure);
-          if (me == 0 && i % 2000 == 0) breaker.set_state(breaker_state::closed);  // empties
-        }
-      },
-      300,
-      [&](unsigned) {
-        const auto s = breaker.snapshot();
-        for (const window_view& w : {s.over_calls, s.over_time}) {
-          wrong += w.counts.failures > w.counts.calls || w.failure_rate.value_or(0) > 1;
-        }
-        wrong += s.success + s.failure > s.admitted || s.in_flight > UINT32_MAX;
-      });
+  for (int round = 0; round < 60; ++round) {
+    run_crew_beside(
+        3,
+        [&](unsigned me) {
+          for (unsigned i = 0; i < 2000; ++i) run(breaker, (i + me) % 2 == 0 ? outcome::failure : outcome::success);
+        },
+        20,
+        [&](unsigned) {
+          const auto s = breaker.snapshot();
+          for (const window_view& w : {s.over_calls, s.over_time}) {
+            wrong += w.counts.failures > w.counts.calls || w.counts.slow != 0 || w.failure_rate.value_or(0) > 1;
+          }
+          wrong += s.over_calls.counts.calls > 2;
+          wrong += s.success + s.failure > s.admitted || s.in_flight > UINT32_MAX;
+        });
+    for (int i = 0; i < 2; ++i) run(breaker, outcome::failure);
+    ASSERT_EQ(breaker.snapshot().over_calls.counts, (window_counts{.calls = 2, .failures = 2}));
+    for (int i = 0; i < 2; ++i) run(breaker, outcome::success);
+    ASSERT_EQ(breaker.snapshot().over_calls.counts, (window_counts{.calls = 2}));
+  }
   EXPECT_EQ(wrong, 0u);
+  EXPECT_EQ(breaker.snapshot().over_time.counts.failures, 60 * (3 * 1000 + 2u));
 }
 
 // With 14 bits of generation a permit was taken for one of the present state after 16,384 transitions.
