@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -145,6 +146,37 @@ TEST_F(slewed_clock, gives_up_a_counter_that_leapt_and_holds_still_for_two_secon
     last = now;
   }
   EXPECT_EQ(error(), 0ns);
+}
+
+// Live migration to a processor whose counter is a tenth faster: wrong by a tenth of the time until the next correction.
+TEST_F(slewed_clock, gives_up_a_counter_that_changed_its_frequency_within_a_second_of_readings) {
+  calibrate();
+  for (int i = 0; i < 5; ++i, fake::pass(500ms)) static_cast<void>(clock.now());
+  auto last = clock.now();
+  duration worst{};
+  int until_found = 0;
+  for (int ms = 0; ms < 3000; ++ms) {
+    fake::counter += 3'300'000;
+    fake::reference += 1'000'000;
+    const auto now = clock.now();
+    ASSERT_GE(now, last);
+    last = now;
+    worst = std::max(worst, error());
+    if (until_found == 0 && source() == "steady") until_found = ms;
+  }
+  EXPECT_LE(until_found, 1000);
+  EXPECT_GT(until_found, 0);
+  EXPECT_LE(worst, 100ms);
+  EXPECT_EQ(error(), 0ns);
+}
+
+// A virtual machine that was paused: both clocks went on, nobody read them.
+TEST_F(slewed_clock, a_pause_that_both_clocks_have_seen_is_none) {
+  calibrate();
+  for (int i = 0; i < 5; ++i, fake::pass(500ms)) static_cast<void>(clock.now());
+  fake::pass(7min);
+  EXPECT_LE(std::abs(error().count()), 1000);
+  EXPECT_EQ(source(), "fake");
 }
 
 TEST_F(slewed_clock, gives_up_a_counter_that_was_set_back) {
