@@ -33,12 +33,33 @@ void clock(benchmark::State& state) {
 }
 WEIR_BENCH_ONE(clock, "floor/clock");
 
+void two_clocks(benchmark::State& state) {
+  pin(state);
+  const weir::default_clock source;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(source.now());
+    benchmark::DoNotOptimize(source.now());
+  }
+}
+WEIR_BENCH_ONE(two_clocks, "floor/two_clocks");
+
 void fetch_add(benchmark::State& state) {
   pin(state);
   static padded counter;
   for (auto _ : state) benchmark::DoNotOptimize(counter.word.fetch_add(1, std::memory_order_relaxed));
 }
 WEIR_BENCH_CONTENDED(fetch_add, "floor/fetch_add");
+
+void clock_fetch_add(benchmark::State& state) {
+  pin(state);
+  static padded counter;
+  const weir::default_clock source;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(source.now());
+    counter.word.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+WEIR_BENCH_CONTENDED(clock_fetch_add, "floor/clock_fetch_add");
 
 /// The least that a decision costs: read a word, change it if nobody else did.
 void compare_and_swap(std::atomic<std::uint64_t>& word, std::uint64_t add) {

@@ -57,6 +57,7 @@ int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   benchmark::AddCustomContext("weir_clock", settled_clock());
+  benchmark::AddCustomContext("weir_compiler", WEIR_BENCH_COMPILER);
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
 }

@@ -1,4 +1,4 @@
-// Waiting: what a place in the line and a hand-off cost, without the waking of a thread.
+// Waiting: what passing an empty line, a place in the line and a hand-off cost, without the waking of a thread.
 
 #include <weir/policy/concurrency_limiter.hpp>
 #include <weir/queue/wait_queue.hpp>
@@ -20,10 +20,10 @@ struct waiter : queue_type::operation {
 };
 
 /// 64 waiters for one slot: each round releases the slot, which goes to the first in line, who will line up again.
-void hand_off(benchmark::State& state) {
+void line_of_64(benchmark::State& state, bool predict) {
   weir_bench::pin(state);
   weir::concurrency_limiter limiter{{.name = "bench", .limit = 1}};
-  queue_type queue{limiter, {.name = "bench", .max_wait = weir::duration::max(), .predict = false}};
+  queue_type queue{limiter, {.name = "bench", .max_wait = weir::duration::max(), .predict = predict}};
   std::array<waiter, 64> line;
   auto holder = limiter.try_acquire();
   for (auto& each : line) {
@@ -41,6 +41,20 @@ void hand_off(benchmark::State& state) {
   }
   queue.close();
 }
+
+void hand_off(benchmark::State& state) { line_of_64(state, false); }
 WEIR_BENCH_ONE(hand_off, "wait_queue/hand_off");
+
+/// As by default: each newcomer's wait is predicted, and it is turned away if that exceeds its deadline.
+void hand_off_predicting(benchmark::State& state) { line_of_64(state, true); }
+WEIR_BENCH_ONE(hand_off_predicting, "wait_queue/hand_off_predicting");
+
+/// Nobody waits: a slot is taken through the queue and given back.
+void pass(benchmark::State& state) {
+  static weir::concurrency_limiter limiter{{.name = "bench", .limit = 64}};
+  static queue_type queue{limiter, {.name = "bench"}};
+  weir_bench::admit_and_record(state, queue);
+}
+WEIR_BENCH_CONTENDED(pass, "wait_queue/pass");
 
 }  // namespace
