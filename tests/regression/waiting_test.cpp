@@ -126,6 +126,34 @@ TEST(regression_fd6, AnExceptionGivesThePermitsBack) {
   EXPECT_TRUE(chain.run([] { return 1; }).has_value());
 }
 
+// --- Sentinel and others: who is refused further in has taken a probe of the breaker outside for good, or counts as a
+// failure of the callee. Polly: a probe that its caller cancels closes the circuit.
+
+TEST(regression_fd6, ARefusalFurtherInIsNoEvidenceAndGivesTheProbeBack) {
+  manual_clock clock;
+  circuit_breaker_config config{.consecutive_failures = 1};
+  config.open_for = {.initial = 1s, .multiplier = 1, .jitter = jitter_kind::none};
+  config.probes.count = 1;
+  basic_circuit_breaker<manual_clock> breaker{config, {}, clock};
+  slots_type slots{{.limit = 1}, {}, clock};
+  pipeline chain{breaker, slots};
+  chain.try_acquire()->release(outcome::failure);
+  clock.advance(1s);
+  {
+    const auto full = slots.try_acquire();
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(chain.try_acquire().error(), errc::over_capacity) << i;
+  }
+  for (int i = 0; i < 3; ++i) {
+    auto probe = chain.try_acquire();
+    ASSERT_TRUE(probe) << i;
+    probe->cancel();
+  }
+  EXPECT_EQ(breaker.snapshot().state, breaker_state::half_open);
+  EXPECT_EQ(breaker.snapshot().failure, 1u);
+  EXPECT_TRUE(chain.run([] {}));
+  EXPECT_EQ(breaker.snapshot().state, breaker_state::closed);
+}
+
 // --- F-D8. Failsafe: a waiter that has given up still stands in line, and swallows a permit for ever.
 
 TEST(regression_fd8, AnAbandonedWaiterSwallowsNoPermit) {
