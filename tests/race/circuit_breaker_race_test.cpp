@@ -37,8 +37,8 @@ class CircuitBreakerRace : public testing::Test {
   std::atomic<std::uint64_t> opened{0}, events{0};
 };
 
-// Many results that each would trip it arrive at once: it opens once, the rest is late, and nothing is lost. Who was already
-// recording when it opened is in the evidence.
+// Many results that each would trip it arrive at once: it opens once, the rest is late, and nothing is lost. Who was
+// already recording when it opened is in the evidence.
 TEST_F(CircuitBreakerRace, TripsExactlyOncePerGeneration) {
   constexpr int rounds = 300, calls = 8;
   breaker_type breaker{
@@ -209,6 +209,48 @@ TEST_F(CircuitBreakerRace, TheLedgerIsExactAfterEverythingAtOnce) {
   EXPECT_EQ(opened, s.trips) << "every trip is told once";
   EXPECT_GT(s.trips, 3u);
   EXPECT_GT(s.late, 3u);
+}
+
+// Windows that change their size and are emptied under recorders: when all are done, the counts are those of the slots, so
+// that as many successes as there are slots leave nothing else.
+TEST_F(CircuitBreakerRace, AWindowIsWholeAfterAnyNumberOfReshapings) {
+  constexpr int rounds = 150, calls = 60;
+  constexpr trip_thresholds never_trips{.minimum_calls = 1, .failure_rate = 0, .slow_rate = 0};
+  circuit_breaker_config config{.over_time = {.slicing = {.length = {}}}, .over_calls = {.size = 7, .trip = never_trips}};
+  breaker_type breaker{config, counting{&opened, &events}, clock};
+  std::atomic<std::uint64_t> wrong{0};
+  std::barrier step{threads};
+  const auto record = [&](outcome what) {
+    if (auto asked = breaker.try_acquire()) asked->release(what);
+  };
+  const auto work = [&](unsigned me) {
+    random_stream random{me, "reshape"};
+    for (int round = 0; round < rounds; ++round) {
+      step.arrive_and_wait();
+      for (int i = 0; i < calls; ++i) {
+        if (me == 0 && i % 6 == 0) {
+          config.over_calls.size = std::uint32_t{1} << random.below(9);
+          wrong += breaker.reconfigure(config).has_value();
+        } else if (me == 1 && i % 20 == 0) {
+          breaker.set_state(breaker_state::closed);
+        } else {
+          record(static_cast<outcome>(random.below(4)));
+        }
+      }
+      step.arrive_and_wait();
+      if (me != 0) continue;
+      const window_counts n = breaker.snapshot().over_calls.counts;
+      wrong += n.failures > n.calls || n.calls + n.overload > config.over_calls.size;
+      for (std::uint32_t i = 0; i < config.over_calls.size; ++i) record(outcome::success);
+      wrong += breaker.snapshot().over_calls.counts != window_counts{.calls = config.over_calls.size};
+    }
+  };
+  {
+    std::vector<std::jthread> crew;
+    for (unsigned me = 0; me < threads; ++me) crew.emplace_back(work, me);
+  }
+  EXPECT_EQ(wrong, 0u);
+  EXPECT_EQ(opened, 0u);
 }
 
 }  // namespace
