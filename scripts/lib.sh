@@ -1,9 +1,10 @@
 # Sourced by the scripts beside it.
 
 # The packages of Debian 12 that the build, the tests and the benchmarks need.
-weir_build_packages=(g++ cmake ninja-build ccache pkg-config git python3-minimal
+weir_build_packages=(g++ cmake ninja-build ccache pkg-config git python3
   libboost1.81-dev libboost-json1.81-dev libspdlog-dev libgtest-dev libgmock-dev libbenchmark-dev
-  valgrind libsqlite3-dev libcrypt-dev libtomlplusplus-dev libcli11-dev libjs-chart.js)
+  libsqlite3-dev libcrypt-dev libtomlplusplus-dev libcli11-dev libjs-chart.js)
+weir_count_packages=(valgrind)   # scripts/instructions
 weir_clang_packages=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev)
 
 # need_packages NAME...: installs those Debian packages that are missing, as root or through sudo, without questions.
