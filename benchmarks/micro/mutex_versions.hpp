@@ -57,13 +57,17 @@ class mutex_breaker {
 
   weir::result<permit> try_acquire() noexcept {
     const weir::time_point now = measures() ? clock_.now() : weir::read_clock;
-    const std::lock_guard lock{mutex_};
-    if (open_until_) [[unlikely]] {
+    weir::time_point until;
+    {
+      const std::lock_guard lock{mutex_};
+      if (!open_until_) [[likely]] {
+        ++admitted_;
+        return permit{*this, generation_, now};
+      }
       ++rejected_;
-      return weir::rejection{weir::errc::circuit_open, name_, weir::elapsed(clock_.now(), *open_until_)};
+      until = *open_until_;
     }
-    ++admitted_;
-    return permit{*this, generation_, now};
+    return weir::rejection{weir::errc::circuit_open, name_, weir::elapsed(clock_.now(), until)};
   }
 
  private:
