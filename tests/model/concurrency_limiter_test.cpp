@@ -195,4 +195,21 @@ TEST(model_concurrency_limiter, a_snapshot_never_shows_an_end_without_its_beginn
   });
 }
 
+// An end is counted before its slot is free: who has the slot, and might destroy the limiter next, finds all books closed.
+TEST(model_concurrency_limiter, who_gets_a_slot_sees_how_it_was_left) {
+  model::explore([](model::run& run) {
+    limiter slots{{.limit = 1}};
+    run.name(slots, "limiter");
+    auto held = slots.try_acquire();
+    run.threads({[&] { held->release(outcome::failure); },
+                 [&] {
+                   auto mine = slots.try_acquire();
+                   if (!mine) return;
+                   EXPECT_EQ(slots.snapshot().failure, 1u);
+                   EXPECT_EQ(slots.snapshot().calls_in_flight(), 1u);
+                   mine->release(outcome::success);
+                 }});
+  });
+}
+
 }  // namespace

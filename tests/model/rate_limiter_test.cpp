@@ -287,4 +287,42 @@ TEST(model_rate_limiter, what_never_fits_is_told_by_one_line_or_the_other) {
   });
 }
 
+// --- tokens taken in advance, and costs told afterwards
+
+TEST(model_rate_limiter, no_two_reservations_are_for_the_same_token) {
+  model::explore([](model::run& run) {
+    bucket b{slow, 2};
+    run.name(b.limiter_, "limiter");
+    seen one, three;
+    EXPECT_TRUE(b.take(one, 2));
+    const auto now = b.time_.now();
+    weir::time_point first, second;
+    const auto reserve = [&](weir::time_point& due, bool cancel) {
+      auto taken = b.limiter_.reserve();
+      ASSERT_TRUE(taken);
+      due = taken->due;
+      if (cancel) taken->permit.cancel();
+    };
+    run.threads({[&] { reserve(first, false); }, [&] { reserve(second, true); }, [&] { b.take(three); }});
+    EXPECT_TRUE(first == now + 1h || first == now + 2h);
+    EXPECT_TRUE(second == now + 1h || second == now + 2h);
+    EXPECT_FALSE(first == second && first == now + 2h);
+    EXPECT_EQ(three.refused, 1u);
+    EXPECT_EQ(b.limiter_.next_available(1, now), now + 2h) << "one reservation is left";
+    b.expect_books(one + three + seen{.issued = 1, .cancelled = 1});
+  });
+}
+
+TEST(model_rate_limiter, a_settled_cost_is_taken_once_whatever_comes_between) {
+  model::explore([](model::run& run) {
+    bucket b{slow, 6};
+    run.name(b.limiter_, "limiter");
+    seen one;
+    auto dearer = b.limiter_.try_acquire(), cheaper = b.limiter_.try_acquire({.cost = 2});  // 3 left
+    run.threads({[&] { dearer->settle(3); }, [&] { cheaper->settle(1); }, [&] { EXPECT_TRUE(b.take(one)); }});
+    EXPECT_EQ(b.tokens(), 1u);
+    b.expect_books(one + seen{.issued = 2});
+  });
+}
+
 }  // namespace
