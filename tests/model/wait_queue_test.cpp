@@ -364,6 +364,26 @@ TEST(model_wait_queue, who_is_behind_one_that_gives_up_is_served) {
   });
 }
 
+// The first one needs more than there is, and keeps the second one from what there is, until it leaves.
+void leaves_room(bool withdraw) {
+  model::explore([withdraw](model::run& run) {
+    slot_line l{run, weir::concurrency_limiter_config{.limit = 2}};
+    model::occupancy inside{2};
+    seen first, second;
+    auto held = l.policy_.try_acquire();
+    slot_line::waiter w;
+    EXPECT_FALSE(l.queue_.start(w, {.cost = 2}));
+    run.threads({[&] { EXPECT_TRUE(withdraw ? l.queue_.withdraw(w) : l.queue_.cancel(w)); },
+                 [&] { l.go_through(second, inside); }});
+    EXPECT_EQ(second.admitted, 1u);
+    ++first.cancelled;
+    held->release(outcome::success);
+    l.expect_at_rest(first + second);
+  });
+}
+TEST(model_wait_queue, who_is_behind_a_large_one_that_gives_up_is_served) { leaves_room(false); }
+TEST(model_wait_queue, who_is_behind_a_large_one_that_is_withdrawn_is_served) { leaves_room(true); }
+
 // `withdraw` gives the operation back without completing it; a grant that was faster must be used, or handed on.
 TEST(model_wait_queue, a_hand_off_against_a_withdrawal) {
   model::explore([](model::run& run) {
