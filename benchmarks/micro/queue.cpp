@@ -6,8 +6,10 @@
 #include "support.hpp"
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <optional>
+#include <thread>
 
 namespace {
 
@@ -56,5 +58,43 @@ void pass(benchmark::State& state) {
   weir_bench::admit_and_record(state, queue);
 }
 WEIR_BENCH_CONTENDED(pass, "wait_queue/pass");
+
+/// Two threads pass one slot to each other: who finds it taken lines up, and runs on when the other one releases.
+struct running_waiter : queue_type::operation {
+  running_waiter() {
+    complete = [](weir::wait_node& node, weir::wait_outcome) noexcept {
+      static_cast<running_waiter&>(node).done.store(true, std::memory_order_release);
+    };
+  }
+  /// Never sleeps, or the row would be one of the scheduler; yields at times, for machines with one processor.
+  void wait() {
+    for (unsigned i = 1; !done.load(std::memory_order_acquire); ++i) {
+      if (i % 4096 == 0) std::this_thread::yield();
+    }
+    done.store(false, std::memory_order_relaxed);
+  }
+
+  std::atomic<bool> done{false};
+};
+
+void between_threads(benchmark::State& state) {
+  static weir::concurrency_limiter limiter{{.name = "bench", .limit = 1}};
+  static queue_type queue{limiter, {.name = "bench", .max_wait = weir::duration::max(), .predict = false}};
+  weir_bench::pin(state);
+  running_waiter own;
+  for (auto _ : state) {
+    auto permit = queue.start(own);
+    if (!permit) {
+      own.wait();
+      permit.emplace(own.take());
+    }
+    if (!*permit) {
+      state.SkipWithError("refused");
+      break;
+    }
+    (*permit)->release(weir::outcome::success);
+  }
+}
+WEIR_BENCH_CONTENDED(between_threads, "wait_queue/one_slot");
 
 }  // namespace

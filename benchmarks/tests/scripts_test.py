@@ -70,6 +70,10 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual((verdict.median, verdict.greatest), (0.9, 1.5))
         self.assertTrue(verdict.failed)
 
+    def test_what_was_not_run_is_not_judged(self):
+        line = '{row = "gate/ask", floor = ["floor/clock", "floor/mutex"]}'
+        self.assertEqual(bench.judge(PROCESSES, bench.read_comparisons(f"one_thread = [{line}]")), [])
+
     def test_another_number_of_threads_can_be_named(self):
         self.assertEqual(judged('{row = "gate/ask", floor = "floor/clock/threads:1"}', "two_threads").median, 6)
 
