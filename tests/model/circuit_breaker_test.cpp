@@ -283,6 +283,42 @@ TEST(model_circuit_breaker, a_success_is_overtaken_by_a_trip_and_a_new_state) {
 TEST(model_circuit_breaker, a_failure_is_overtaken_in_a_time_window) { overtaken(by_time(1, 0.5), outcome::failure); }
 TEST(model_circuit_breaker, an_overload_is_overtaken) { overtaken(by_count(3, 1, 0.5), outcome::overload); }
 
+TEST(model_circuit_breaker, a_row_of_failures_is_one_of_its_own_state) {
+  model::explore([](model::run& run) {
+    auto config = by_count(8, 8, 1);
+    config.consecutive_failures = 2;
+    circuit c{run, config};
+    permit slow = c.admitted();
+    seen mine;
+    run.threads({[&] { slow.release(outcome::failure); },
+                 [&] {
+                   EXPECT_TRUE(c.it.set_state(breaker_state::closed));
+                   c.call(mine, outcome::failure);
+                 }});
+    EXPECT_EQ(c.look().trips, 0u);
+    c.expect_whole(mine);
+  });
+}
+// ... and a success of an earlier state does not break it.
+TEST(model_circuit_breaker, a_row_of_failures_is_broken_by_its_own_state_only) {
+  model::explore([](model::run& run) {
+    auto config = by_count(8, 8, 1);
+    config.consecutive_failures = 2;
+    circuit c{run, config};
+    c.call(c.before, outcome::failure);
+    permit slow = c.admitted();
+    seen mine;
+    run.threads({[&] { slow.release(outcome::success); },
+                 [&] {
+                   EXPECT_TRUE(c.it.set_state(breaker_state::closed));
+                   c.call(mine, outcome::failure);
+                   c.call(mine, outcome::failure);
+                 }});
+    EXPECT_EQ(c.look().trips, 1u);
+    c.expect_whole(mine);
+  });
+}
+
 // --- half-open
 
 TEST(model_circuit_breaker, probes_are_never_more_than_allowed_at_once) {
@@ -374,6 +410,30 @@ TEST(model_circuit_breaker, a_lease_ends_while_the_probe_reports) {
     EXPECT_EQ(s.probes_expired, s.late);
     EXPECT_EQ(s.trips, s.late);
     EXPECT_EQ(mine.rejected, s.late);
+    c.expect_whole(mine);
+  });
+}
+
+// The lease ends, and with it the probe; the circuit is half-open still when its report comes.
+TEST(model_circuit_breaker, a_report_after_the_lease_is_no_second_answer) {
+  model::explore([](model::run& run) {
+    auto config = by_count(4, 2, 0.5);
+    config.probes.count = 3;
+    config.probes.failure_rate = 0.6;
+    config.probes.lease = 1s;
+    circuit c{run, config};
+    c.open_and_wait();
+    permit probe = c.admitted();
+    seen mine;
+    run.threads({[&] { probe.release(outcome::failure); },
+                 [&] {
+                   c.time.advance(1s);
+                   c.call(mine, outcome::success);
+                 }});
+    const auto s = c.look();
+    EXPECT_EQ(s.state, breaker_state::half_open);
+    EXPECT_EQ(s.probes.counts, (weir::window_counts{.calls = 2, .failures = 1}));
+    EXPECT_EQ(s.probes_expired, s.late);
     c.expect_whole(mine);
   });
 }
