@@ -5,6 +5,7 @@
 #include <weir/policy/circuit_breaker.hpp>
 #include <weir/policy/concurrency_limiter.hpp>
 #include <weir/policy/rate_limiter.hpp>
+#include <weir/policy/window_limiter.hpp>
 #include <weir/queue/wait_queue.hpp>
 #include <weir/testing/manual_clock.hpp>
 
@@ -60,6 +61,30 @@ TEST(regression_fd4, AWaitThatCannotMakeItIsRefusedAtOnce) {
   clock.advance(1s);
   queue.on_alarm();
   EXPECT_TRUE(one.take());
+}
+
+// Where the first in line takes all that there can be at once, nobody behind it could be served by that.
+template <class Policy>
+void expect_refusal_behind_the_first(Policy& tokens, manual_clock& clock) {
+  queue_of<Policy> queue{tokens, {.max_wait = 1h}, {}, clock};
+  EXPECT_TRUE(queue.try_acquire());
+  waiter<Policy> one, two, three;
+  EXPECT_FALSE(queue.start(one));
+  const auto answer = queue.start(two, {.deadline = clock.now() + 1500ms});
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->error(), errc::would_miss_deadline);
+  EXPECT_EQ(answer->error().predicted_wait(), 2s);
+  EXPECT_FALSE(queue.start(two, {.deadline = clock.now() + 2s + 1ns})) << "this one can";
+  EXPECT_EQ(queue.start(three, {.deadline = clock.now() + 2999ms})->error(), errc::would_miss_deadline);
+  queue.close();
+}
+
+TEST(regression_fd4, AWaitBehindOneThatTakesAllIsRefusedAtOnceToo) {
+  manual_clock clock;
+  bucket tokens{{.limit = {1, 1s}, .burst = 1}, {}, clock};
+  expect_refusal_behind_the_first(tokens, clock);
+  basic_window_limiter<manual_clock> window{{.limit = {1, 1s}}, {}, clock};
+  expect_refusal_behind_the_first(window, clock);
 }
 
 TEST(regression_fd4, AnInterruptedWaiterGivesItsPlaceBack) {

@@ -89,6 +89,9 @@ class capacity_listener {
 /// - `try_acquire_for_waiter(c)`: as `try_acquire`, without regard to the flag. Called under the listener's lock, again and
 ///   again: it publishes nothing, and a refusal, which is an answer to nobody, is not counted.
 /// - `next_available(cost, now)`: when `cost` could be granted by the passing of time; `never`: only a release brings it.
+/// - `refill_time(std::uint64_t cost) -> duration`, noexcept: where time alone brings capacity, how long it takes to bring
+/// so
+///   much, at least. Optional: with it, a queue knows at the door who would miss his deadline behind the others.
 template <class P>
 concept waitable_policy = admission_policy<P> && requires(P& p, const P& cp, const call& c, capacity_listener* listener,
                                                           std::uint32_t cost, time_point now, bool waiting) {

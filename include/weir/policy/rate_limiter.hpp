@@ -174,6 +174,15 @@ class basic_rate_limiter {
     }
   }
 
+  /// How long it takes to refill `cost` tokens, be it more than the burst.
+  [[nodiscard]] duration refill_time(std::uint64_t cost) const noexcept {
+    for (;;) {
+      const std::uint64_t change = changes_.load(detail::acquire);
+      const refill_line line = lines_[slot_of(word_.load(detail::acquire))].read().line;
+      if (still(change)) return line.time_for(cost);
+    }
+  }
+
   /// The queue in front; nullptr detaches. A cancellation that began while the flag was set may still call the old
   /// listener: detach when no other thread is in one. Not concurrent with calls that wait.
   void attach(capacity_listener* listener) { listener_.attach(listener); }

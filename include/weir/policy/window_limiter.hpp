@@ -111,6 +111,13 @@ class basic_window_limiter {
     return due <= std::max(now, newest_) ? now : due;
   }
 
+  /// How long at least it takes until `cost` more have become free once the window is full: whole windows.
+  [[nodiscard]] duration refill_time(std::uint64_t cost) const noexcept {
+    detail::scoped_lock lock{mutex_};
+    const auto windows = detail::uint128{cost / limit_.permits} * static_cast<std::uint64_t>(limit_.per.count());
+    return windows < detail::uint128{INT64_MAX} ? duration{static_cast<duration::rep>(windows)} : duration::max();
+  }
+
   /// The queue in front; nullptr detaches. A cancellation that began while the flag was set may still call the old
   /// listener: detach when no other thread is in one. Not concurrent with calls that wait.
   void attach(capacity_listener* listener) { listener_.attach(listener); }

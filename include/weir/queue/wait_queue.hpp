@@ -29,6 +29,8 @@
 #include <weir/stats/counter.hpp>
 
 #include <algorithm>
+#include <concepts>
+#include <cstdint>
 #include <optional>
 #include <stop_token>
 #include <thread>
@@ -390,15 +392,19 @@ class basic_wait_queue final : public capacity_listener {
     if (const auto at_once = static_cast<std::uint32_t>(cost); at_once == cost) {
       if (const time_point exact = policy_.next_available(at_once, now); exact != never) return exact;
     }
-    // More than can be had at once (or no tokens at all): so much for the first in line, and from then on at its pace.
+    // More than can be had at once (or no tokens at all): so much for the first in line, and from then on at the pace of
+    // time.
     const wait_node* first = core_.first();
     if (first == nullptr) return never;
     const time_point begins = policy_.next_available(first->cost, now);
-    const time_point one_more = policy_.next_available(first->cost + 1, now);
-    if (begins == never || one_more == never || one_more <= begins) return never;
-    const auto pace = static_cast<double>(elapsed(begins, one_more).count());
-    const double rest = pace * static_cast<double>(cost - first->cost);
-    return rest < 9e18 ? later(begins, duration{static_cast<duration::rep>(rest)}) : never;
+    if (begins == never) return never;
+    if constexpr (requires {
+                    { policy_.refill_time(cost) } noexcept -> std::same_as<duration>;
+                  }) {
+      return later(begins, policy_.refill_time(cost - first->cost));
+    } else {
+      return never;
+    }
   }
 
   void see_time(time_point now, detail::sleeping_thread* thread) noexcept {

@@ -61,7 +61,8 @@ TEST_F(CircuitBreaker, ReachesThresholdsThatAreNoBinaryFractions) {
         windows.clear(failures, {});
         windows.give_to(failures);
         bool suspect = false;
-        for (std::uint32_t i = 0; i < n; ++i) suspect = windows.record(failures, i < failures, false, {}).has(detail::unfinished::suspect);
+        for (std::uint32_t i = 0; i < n; ++i)
+          suspect = windows.record(failures, i < failures, false, {}).has(detail::unfinished::suspect);
         ASSERT_EQ(suspect, failures == f) << failures << " of " << n;
         ASSERT_EQ(windows.judge(0, {}).has_value(), failures == f) << failures << " of " << n;
       }

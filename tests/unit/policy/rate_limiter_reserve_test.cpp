@@ -128,6 +128,18 @@ TEST_F(RateLimiterReserve, ASettledDebtEndsAtWhatTheWordHolds) {
   EXPECT_TRUE(slow.try_acquire());
 }
 
+TEST_F(RateLimiterReserve, KnowsHowLongManyTokensTake) {
+  EXPECT_EQ(limiter.refill_time(0), 0ns);
+  EXPECT_EQ(limiter.refill_time(1), 100ms);
+  EXPECT_EQ(limiter.refill_time(1'000'000), 100'000s);
+  EXPECT_EQ(limiter.refill_time(~std::uint64_t{0}), duration::max());
+  limiter_type third{{.limit = {3, 1s}, .burst = 1}, {}, clock};
+  EXPECT_LE(third.refill_time(1), 333'333'334ns);
+  EXPECT_GE(third.refill_time(1), 333'333'332ns);
+  EXPECT_GE(third.refill_time(3'000'000'000), 1'000'000'000s - 1us);
+  EXPECT_LE(third.refill_time(3'000'000'000), 1'000'000'000s);
+}
+
 TEST_F(RateLimiterReserve, PromisesAreSpacedAsTheRateSays) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(wait(limiter.reserve()), 0ns);
   for (int i = 1; i < 10'000; ++i) ASSERT_EQ(wait(limiter.reserve()), i * 100ms);

@@ -84,6 +84,17 @@ struct refill_line {
     return later(time_point{duration{origin}}, duration{static_cast<duration::rep>(since)});
   }
 
+  /// How long it takes to refill `tokens`; duration::max() if longer than can be said.
+  [[nodiscard]] constexpr duration time_for(std::uint64_t tokens) const noexcept {
+    const uint128 units = uint128{tokens} << fraction;
+    if (fraction >= 64 || units >> 90 != 0) return duration::max();
+    // As in `when`: the estimate is a little early.
+    uint128 ns = ((units >> 32) * inverse >> (31 + exponent)) + (((units & 0xffff'ffff) * inverse) >> (63 + exponent));
+    if (ns >= uint128{INT64_MAX}) return duration::max();
+    while ((ns * slope) >> (64 - exponent) < units) ++ns;
+    return duration{static_cast<duration::rep>(ns)};
+  }
+
   /// Units in a bucket at `level`, after `done` units have been refilled. Negative: a debt.
   [[nodiscard]] constexpr std::int64_t balance(std::uint64_t level, std::uint64_t done) const noexcept {
     return static_cast<std::int64_t>(burst) - static_cast<std::int64_t>(std::max(level, done) - done);
