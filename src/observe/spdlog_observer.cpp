@@ -7,6 +7,7 @@
 #include <weir/policy/circuit_breaker_events.hpp>
 #include <weir/policy/concurrency_limiter.hpp>
 #include <weir/policy/rate_limiter.hpp>
+#include <weir/policy/window_limiter_config.hpp>
 #include <weir/queue/wait_queue_config.hpp>
 
 #include <spdlog/spdlog.h>
@@ -164,6 +165,13 @@ void spdlog_observer::on(const rate_rejected& e) {
 
 void spdlog_observer::on(const rate_limit_changed& e) {
   sink_->write(level::info, "'{}' changed its limit from {} per {:.0f} ms to {} per {:.0f} ms", e.name.view(),
+               e.before.permits, milliseconds(e.before.per), e.after.permits, milliseconds(e.after.per));
+}
+
+void spdlog_observer::on(const window_rejected& e) { on(rate_rejected{e.name, e.sequence, e.why, e.cost, e.retry_after}); }
+
+void spdlog_observer::on(const window_limit_changed& e) {
+  sink_->write(level::info, "'{}' changed its limit from {} in any {:.0f} ms to {} in any {:.0f} ms", e.name.view(),
                e.before.permits, milliseconds(e.before.per), e.after.permits, milliseconds(e.after.per));
 }
 

@@ -37,6 +37,8 @@ struct probe_lease_expired;
 struct rate_rejected;
 struct rate_limit_changed;
 struct rate_limit_drained;
+struct window_rejected;
+struct window_limit_changed;
 struct concurrency_rejected;
 struct concurrency_limit_changed;
 struct wait_refused;
@@ -64,6 +66,8 @@ class spdlog_observer {
   void on(const rate_rejected& event);
   void on(const rate_limit_changed& event);
   void on(const rate_limit_drained& event);
+  void on(const window_rejected& event);
+  void on(const window_limit_changed& event);
   void on(const concurrency_rejected& event);
   void on(const concurrency_limit_changed& event);
   void on(const wait_refused& event);

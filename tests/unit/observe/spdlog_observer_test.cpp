@@ -4,6 +4,7 @@
 #include <weir/policy/circuit_breaker_events.hpp>
 #include <weir/policy/concurrency_limiter.hpp>
 #include <weir/policy/rate_limiter.hpp>
+#include <weir/policy/window_limiter.hpp>
 #include <weir/queue/wait_queue_config.hpp>
 #include <weir/testing/manual_clock.hpp>
 
@@ -103,6 +104,17 @@ TEST_F(SpdlogObserverTest, EveryEventOfARateLimiterHasItsLine) {
   EXPECT_THAT(lines(), ElementsAre("info 'search' refused a call: the rate limit is reached (cost 1, retry after 100 ms)",
                                    "info 'search' changed its limit from 10 per 1000 ms to 20 per 1000 ms",
                                    "info 'search' was drained"));
+}
+
+TEST_F(SpdlogObserverTest, EveryEventOfAWindowLimiterHasItsLine) {
+  basic_window_limiter<manual_clock, spdlog_observer> limiter{
+      {.name = "entrance", .limit = {1, 10s}}, spdlog_observer{config()}, clock};
+  EXPECT_TRUE(limiter.try_acquire());
+  EXPECT_FALSE(limiter.try_acquire());
+  EXPECT_FALSE(limiter.reconfigure({.limit = {50, 10s}}));
+  EXPECT_THAT(lines(),
+              ElementsAre("info 'entrance' refused a call: the rate limit is reached (cost 1, retry after 10000 ms)",
+                          "info 'entrance' changed its limit from 1 in any 10000 ms to 50 in any 10000 ms"));
 }
 
 TEST_F(SpdlogObserverTest, PoliciesAndReasonsAreHeldBackApart) {
