@@ -98,14 +98,17 @@ struct backoff {
   const auto error = [where](std::string_view field, std::string problem) {
     return config_error{std::string{where} + "." + std::string{field}, std::move(problem)};
   };
-  if (b.granularity <= duration::zero()) return error("granularity", "must be > 0");
-  if (b.initial < b.granularity) return error("initial", "must be >= granularity");
+  if (b.granularity <= duration::zero()) return error("granularity", "must be > 0" + detail::is(b.granularity));
+  if (b.initial < b.granularity) return error("initial", "must be >= granularity" + detail::is(b.initial));
   if (!(b.multiplier > 0) || !std::isfinite(b.multiplier)) {
-    return error("multiplier", "must be > 0 and finite, is " + std::to_string(b.multiplier));
+    return error("multiplier", "must be > 0 and finite" + detail::is(b.multiplier));
   }
-  if (b.cap <= duration::zero()) return error("cap", "must be > 0");
+  if (b.cap <= duration::zero()) return error("cap", "must be > 0" + detail::is(b.cap));
   if (!(b.fraction >= 0 && b.fraction <= 1)) {
-    return error("fraction", "must be in [0, 1], is " + std::to_string(b.fraction));
+    return error("fraction", "must be in [0, 1]" + detail::is(b.fraction));
+  }
+  if (b.jitter > jitter_kind::proportional) {
+    return error("jitter", "must be a jitter_kind" + detail::is(static_cast<int>(b.jitter)));
   }
   return std::nullopt;
 }

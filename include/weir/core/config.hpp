@@ -32,6 +32,17 @@ struct config_error {
   [[nodiscard]] std::string message() const { return field + ": " + problem; }
 };
 
+namespace detail {
+
+/// ", is 7": the end of a config_error's problem.
+template <class Number>
+[[nodiscard]] std::string is(Number found) {
+  return ", is " + std::to_string(found);
+}
+[[nodiscard]] inline std::string is(duration found) { return ", is " + std::to_string(found.count()) + " ns"; }
+
+}  // namespace detail
+
 /// Throws std::invalid_argument with the error's words, if there is one.
 inline void throw_if(const std::optional<config_error>& error) {
   if (error) throw std::invalid_argument(error->message());

@@ -135,26 +135,29 @@ namespace detail {
   const auto error = [&window](const char* field, std::string problem) {
     return breaker_error((window + ".trip." + field).c_str(), std::move(problem));
   };
-  if (t.minimum_calls == 0) return error("minimum_calls", "must be >= 1");
-  if (!within(t.failure_rate, 0, 1))
-    return error("failure_rate", "must be in [0, 1], is " + std::to_string(t.failure_rate));
-  if (!within(t.slow_rate, 0, 1)) return error("slow_rate", "must be in [0, 1], is " + std::to_string(t.slow_rate));
+  if (t.minimum_calls == 0) return error("minimum_calls", "must be >= 1" + is(t.minimum_calls));
+  if (!within(t.failure_rate, 0, 1)) return error("failure_rate", "must be in [0, 1]" + is(t.failure_rate));
+  if (!within(t.slow_rate, 0, 1)) return error("slow_rate", "must be in [0, 1]" + is(t.slow_rate));
   return std::nullopt;
 }
 
 [[nodiscard]] inline std::optional<config_error> validate_windows(const circuit_breaker_config& c) {
   const time_slicing& s = c.over_time.slicing;
-  if (s.length < duration::zero()) return breaker_error("over_time.slicing.length", "must be >= 0");
+  if (s.length < duration::zero()) return breaker_error("over_time.slicing.length", "must be >= 0" + is(s.length));
   if (s.length > duration::zero()) {
-    if (s.slices == 0 || s.slices > 100'000) return breaker_error("over_time.slicing.slices", "must be in [1, 100000]");
-    if (s.length.count() < s.slices) return breaker_error("over_time.slicing.length", "must be >= 1 ns per slice");
+    if (s.slices == 0 || s.slices > 100'000)
+      return breaker_error("over_time.slicing.slices", "must be in [1, 100000]" + is(s.slices));
+    if (s.length.count() < s.slices)
+      return breaker_error("over_time.slicing.length", "must be >= 1 ns per slice" + is(s.length));
     if (auto error = validate_thresholds(c.over_time.trip, "over_time")) return error;
   }
-  if (c.over_calls.size > 10'000'000) return breaker_error("over_calls.size", "must be <= 10000000");
+  if (c.over_calls.size > 10'000'000)
+    return breaker_error("over_calls.size", "must be <= 10000000" + is(c.over_calls.size));
   if (c.over_calls.size > 0) {
     if (auto error = validate_thresholds(c.over_calls.trip, "over_calls")) return error;
     if (c.over_calls.trip.minimum_calls > c.over_calls.size) {
-      return breaker_error("over_calls.trip.minimum_calls", "must be <= over_calls.size, or it is never reached");
+      return breaker_error("over_calls.trip.minimum_calls",
+                           "must be <= over_calls.size, or it is never reached" + is(c.over_calls.trip.minimum_calls));
     }
   }
   const bool has_windows = s.length > duration::zero() || c.over_calls.size > 0;
@@ -165,13 +168,16 @@ namespace detail {
 }
 
 [[nodiscard]] inline std::optional<config_error> validate_probes(const probe_config& p) {
-  if (p.count == 0 || p.count > 100'000) return breaker_error("probes.count", "must be in [1, 100000]");
-  if (p.max_concurrent > p.count) return breaker_error("probes.max_concurrent", "must be <= probes.count");
-  if (p.lease < duration::zero()) return breaker_error("probes.lease", "must be >= 0");
-  if (!(p.failure_rate > 0 && p.failure_rate <= 1)) return breaker_error("probes.failure_rate", "must be in (0, 1]");
-  if (!(p.slow_rate > 0 && p.slow_rate <= 1)) return breaker_error("probes.slow_rate", "must be in (0, 1]");
-  if (p.decisive > p.count) return breaker_error("probes.decisive", "must be <= probes.count");
-  if (p.time_limit < duration::zero()) return breaker_error("probes.time_limit", "must be >= 0");
+  if (p.count == 0 || p.count > 100'000) return breaker_error("probes.count", "must be in [1, 100000]" + is(p.count));
+  if (p.max_concurrent > p.count)
+    return breaker_error("probes.max_concurrent", "must be <= probes.count" + is(p.max_concurrent));
+  if (p.lease < duration::zero()) return breaker_error("probes.lease", "must be >= 0" + is(p.lease));
+  if (!(p.failure_rate > 0 && p.failure_rate <= 1))
+    return breaker_error("probes.failure_rate", "must be in (0, 1]" + is(p.failure_rate));
+  if (!(p.slow_rate > 0 && p.slow_rate <= 1))
+    return breaker_error("probes.slow_rate", "must be in (0, 1]" + is(p.slow_rate));
+  if (p.decisive > p.count) return breaker_error("probes.decisive", "must be <= probes.count" + is(p.decisive));
+  if (p.time_limit < duration::zero()) return breaker_error("probes.time_limit", "must be >= 0" + is(p.time_limit));
   if (p.at_time_limit > undecided::closes) return breaker_error("probes.at_time_limit", "must be opens or closes");
   return std::nullopt;
 }
@@ -181,19 +187,24 @@ namespace detail {
 /// What is wrong with it, if anything.
 [[nodiscard]] inline std::optional<config_error> validate(const circuit_breaker_config& c) {
   if (auto error = detail::validate_windows(c)) return error;
-  if (c.slow_threshold < duration::zero()) return detail::breaker_error("slow_threshold", "must be >= 0");
-  if (c.retry_after_limit < duration::zero()) return detail::breaker_error("retry_after_limit", "must be >= 0");
+  if (c.slow_threshold < duration::zero())
+    return detail::breaker_error("slow_threshold", "must be >= 0" + detail::is(c.slow_threshold));
+  if (c.retry_after_limit < duration::zero())
+    return detail::breaker_error("retry_after_limit", "must be >= 0" + detail::is(c.retry_after_limit));
   if (auto error = validate(c.open_for, "circuit_breaker_config.open_for")) return error;
-  if (c.open_margin < duration::zero()) return detail::breaker_error("open_margin", "must be >= 0");
+  if (c.open_margin < duration::zero())
+    return detail::breaker_error("open_margin", "must be >= 0" + detail::is(c.open_margin));
   if (c.openings_forgotten_after < duration::zero()) {
-    return detail::breaker_error("openings_forgotten_after", "must be >= 0");
+    return detail::breaker_error("openings_forgotten_after", "must be >= 0" + detail::is(c.openings_forgotten_after));
   }
   if (auto error = detail::validate_probes(c.probes)) return error;
-  if (c.recovery_ramp.length < duration::zero()) return detail::breaker_error("recovery_ramp.length", "must be >= 0");
+  if (c.recovery_ramp.length < duration::zero())
+    return detail::breaker_error("recovery_ramp.length", "must be >= 0" + detail::is(c.recovery_ramp.length));
   if (!(c.recovery_ramp.from > 0 && c.recovery_ramp.from <= 1)) {
-    return detail::breaker_error("recovery_ramp.from", "must be in (0, 1], is " + std::to_string(c.recovery_ramp.from));
+    return detail::breaker_error("recovery_ramp.from", "must be in (0, 1]" + detail::is(c.recovery_ramp.from));
   }
-  if (c.watch_running > 1'000'000) return detail::breaker_error("watch_running", "must be <= 1000000");
+  if (c.watch_running > 1'000'000)
+    return detail::breaker_error("watch_running", "must be <= 1000000" + detail::is(c.watch_running));
   if (c.watch_running > 0 && c.slow_threshold == duration::zero()) {
     return detail::breaker_error("watch_running", "needs a slow_threshold");
   }

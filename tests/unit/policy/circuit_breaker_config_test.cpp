@@ -54,6 +54,7 @@ TEST(CircuitBreakerConfig, EveryWrongFieldIsNamed) {
       {"open_for.initial", [](auto& c) { c.open_for.initial = 0s; }},
       {"open_for.multiplier", [](auto& c) { c.open_for.multiplier = nan; }},
       {"open_for.cap", [](auto& c) { c.open_for.cap = 0s; }},
+      {"open_for.jitter", [](auto& c) { c.open_for.jitter = static_cast<jitter_kind>(5); }},
       {"open_margin", [](auto& c) { c.open_margin = -1ns; }},
       {"openings_forgotten_after", [](auto& c) { c.openings_forgotten_after = -1ns; }},
       {"probes.count", [](auto& c) { c.probes.count = 0; }},
@@ -86,6 +87,15 @@ TEST(CircuitBreakerConfig, EveryWrongFieldIsNamed) {
       EXPECT_EQ(e.what(), error->message());
     }
   }
+}
+
+TEST(CircuitBreakerConfig, MessagesSayWhatWasFound) {
+  EXPECT_EQ(validate(circuit_breaker_config{.probes = {.count = 0}})->message(),
+            "circuit_breaker_config.probes.count: must be in [1, 100000], is 0");
+  EXPECT_EQ(validate(circuit_breaker_config{.slow_threshold = -5ms})->message(),
+            "circuit_breaker_config.slow_threshold: must be >= 0, is -5000000 ns");
+  EXPECT_EQ(validate(circuit_breaker_config{.open_for = {.cap = -1s}})->message(),
+            "circuit_breaker_config.open_for.cap: must be > 0, is -1000000000 ns");
 }
 
 TEST(CircuitBreakerConfig, EachTriggerIsEnoughByItself) {
