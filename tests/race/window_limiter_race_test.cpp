@@ -11,7 +11,9 @@
 #include <chrono>
 #include <cstdint>
 #include <latch>
+#include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace weir {
@@ -20,7 +22,8 @@ namespace {
 using namespace std::chrono_literals;
 using limiter_type = basic_window_limiter<manual_clock>;
 
-// 50 in 10 seconds from eight threads whose clocks disagree; some cancel, one changes the limit to itself all the time.
+// 50 in 10 seconds from eight threads whose clocks disagree; some cancel, at once or after others have been let in; one
+// sets the limit again all the time.
 TEST(WindowLimiterRace, FiftyInTenSecondsFromEightThreads) {
   constexpr unsigned threads = 8;
   constexpr int arrivals = 130'000;  // each
@@ -34,6 +37,17 @@ TEST(WindowLimiterRace, FiftyInTenSecondsFromEightThreads) {
     for (unsigned me = 0; me < threads; ++me) {
       crew.emplace_back([&, me] {
         random_stream random{me, "window_limiter_race"};
+        std::optional<limiter_type::permit> earlier;
+        const auto end_earlier = [&] {
+          if (!earlier) return;
+          if (random.below(5) == 0) {
+            earlier->cancel();
+            ++cancelled[me];
+          } else {
+            kept[me].push_back(earlier->recorded_at());
+          }
+          earlier.reset();
+        };
         together.arrive_and_wait();
         for (int i = 0; i < arrivals; ++i) {
           const duration lag{static_cast<std::int64_t>(random.below(20'000'000'000) * (random.below(4) == 0))};
@@ -45,10 +59,12 @@ TEST(WindowLimiterRace, FiftyInTenSecondsFromEightThreads) {
             permit->cancel();
             ++cancelled[me];
           } else {
-            kept[me].push_back(permit->recorded_at());
+            end_earlier();
+            earlier.emplace(std::move(*permit));
           }
           if (me == 0 && i % 1000 == 0) limiter.reconfigure({.limit = {50, 10s}});
         }
+        end_earlier();
       });
     }
   }

@@ -143,7 +143,10 @@ void describe_snapshot(const Snapshot& s, layer& out) {
         std::to_string(s.limit.permits) + " per " + exact_text(s.limit.per) + ", burst " + std::to_string(s.burst);
   } else if constexpr (std::same_as<Snapshot, window_limiter_snapshot>) {
     out.kind = layer_kind::window_limiter;
-    out.parameters = std::to_string(s.limit.permits) + " in any " + exact_text(s.limit.per);
+    const std::string permits = std::to_string(s.limit.permits), per = exact_text(s.limit.per);
+    out.parameters = s.precision == decltype(s.precision)::exact
+                         ? permits + " in any " + per
+                         : "about " + permits + " in " + per + ", up to twice as many";
   } else if constexpr (std::same_as<Snapshot, concurrency_limiter_snapshot>) {
     out.kind = layer_kind::concurrency_limiter;
     out.parameters = "at most " + std::to_string(s.limit) + " at once";

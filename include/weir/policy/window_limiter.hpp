@@ -39,7 +39,7 @@ namespace weir::inline v0 {
 /// Models `waitable_policy`. Pinned; permits must not outlive it. Memory: 2.4 KB and 8 bytes per permit of the limit.
 ///
 /// The limit holds over the *recorded* instants: a call whose `now` is older than the newest recorded one is recorded as of
-/// that one. So a clock that goes back issues nothing twice.
+/// that one. So a clock that goes back issues nothing twice. Beyond 73 years from the clock's epoch time stands still.
 template <clock_source Clock = default_clock, class Observer = null_observer>
 class basic_window_limiter {
  public:
@@ -47,12 +47,17 @@ class basic_window_limiter {
   class [[nodiscard]] permit {
    public:
     permit(permit&& other) noexcept
-        : limiter_(std::exchange(other.limiter_, nullptr)), token_(other.token_), at_(other.at_), cost_(other.cost_) {}
+        : limiter_(std::exchange(other.limiter_, nullptr)),
+          token_(other.token_),
+          at_(other.at_),
+          cost_(other.cost_),
+          epoch_(other.epoch_) {}
     permit& operator=(permit&& other) noexcept {
       limiter_ = std::exchange(other.limiter_, nullptr);
       token_ = other.token_;
       at_ = other.at_;
       cost_ = other.cost_;
+      epoch_ = other.epoch_;
       return *this;
     }
     ~permit() = default;
@@ -60,10 +65,11 @@ class basic_window_limiter {
     void release(const completion&) noexcept { limiter_ = nullptr; }
     void release(outcome) noexcept { limiter_ = nullptr; }
     /// The call was never started: its tokens count no longer, and the arrival counts as cancelled. If they were the
-    /// newest, others can have them at once; else when the tokens before them have left the window. The limit holds for all
-    /// that were not cancelled.
+    /// newest, others can have them at once; else when the tokens before them have left the window. If another limit has
+    /// come into force meanwhile, they count until they have left it themselves. The limit holds for all that were not
+    /// cancelled.
     void cancel() noexcept {
-      if (auto* limiter = std::exchange(limiter_, nullptr)) limiter->refund(token_, cost_);
+      if (auto* limiter = std::exchange(limiter_, nullptr)) limiter->refund(*this);
     }
 
     [[nodiscard]] explicit operator bool() const noexcept { return limiter_ != nullptr; }
@@ -74,13 +80,14 @@ class basic_window_limiter {
 
    private:
     friend class basic_window_limiter;
-    permit(basic_window_limiter* limiter, std::uint64_t token, time_point at, std::uint32_t cost) noexcept
-        : limiter_(limiter), token_(token), at_(at), cost_(cost) {}
+    permit(basic_window_limiter* limiter, std::uint64_t token, time_point at, std::uint32_t cost,
+           std::uint32_t epoch) noexcept
+        : limiter_(limiter), token_(token), at_(at), cost_(cost), epoch_(epoch) {}
 
     basic_window_limiter* limiter_;
     std::uint64_t token_;
     time_point at_;
-    std::uint32_t cost_;
+    std::uint32_t cost_, epoch_;
   };
 
   /// Errors: std::invalid_argument naming the field.
@@ -103,7 +110,7 @@ class basic_window_limiter {
 
   /// When `cost` tokens will be there if nobody else takes any: `now` if they are; `never` if cost > limit.
   [[nodiscard]] time_point next_available(std::uint32_t cost, time_point now) const noexcept {
-    now = resolved(now);
+    now = bounded(resolved(now));
     if (cost == 0) return now;
     detail::scoped_lock lock{mutex_};
     if (cost > limit_.permits) return never;
@@ -128,14 +135,18 @@ class basic_window_limiter {
     waiting_ = waiting;
   }
 
-  /// Applies another limit at once. Carries over: the instants of tokens issued as far as they are known, the others taken
-  /// to be as new as they can have been, so that the new limit holds also for intervals that began before; counters, and
-  /// the name. `precision` remains that of the construction. A waiting queue is told. Allocates outside of the lock.
-  /// Returns what is wrong, and then nothing has changed. Errors: std::bad_alloc. Thread-safe.
+  /// Applies another limit at once. Carries over: counters, the name, and
+  /// - exact: the instants of tokens issued as far as they are known, the others taken to be as new as they can have been,
+  ///   and cancelled ones that still keep a place count again: so the new limit holds also for intervals that began before;
+  /// - approximate: both counts; under another `per`, all that they count is taken to be of its present period.
+  ///
+  /// Permits from before get no refund. `precision` remains that of the construction. A waiting queue is told. Returns what
+  /// is wrong, and then nothing has changed. Errors: std::bad_alloc. Thread-safe. Complexity: exact, O(new limit) under the
+  /// lock (some nanoseconds per permit); the memory is allocated and freed outside of it.
   std::optional<config_error> reconfigure(const window_limiter_config& config) {
     if (auto wrong = validate(config)) return wrong;
     issues next = make(config);
-    const time_point now = clock_.now();
+    const time_point now = bounded(clock_.now());
     rate before;
     bool tell = false;
     {
@@ -150,6 +161,7 @@ class basic_window_limiter {
       }
       issued_.swap(next);
       before = std::exchange(limit_, config.limit);
+      ++epoch_;
       show_next();
       tell = waiting_;
     }
@@ -160,7 +172,7 @@ class basic_window_limiter {
 
   /// Complexity: O(log limit).
   [[nodiscard]] window_limiter_snapshot snapshot() const noexcept {
-    const time_point now = clock_.now();
+    const time_point now = bounded(clock_.now());
     window_limiter_snapshot s;
     s.cancelled = counters_.read(cancelled);
     s.admitted = counters_.read(admitted) - s.cancelled;  // after the cancelled ones, so that it is not negative
@@ -168,6 +180,8 @@ class basic_window_limiter {
     s.never_admissible = counters_.read(never_admissible);
     detail::scoped_lock lock{mutex_};
     s.limit = limit_;
+    s.precision =
+        std::holds_alternative<detail::issue_log>(issued_) ? window_precision::exact : window_precision::approximate;
     s.waiting = waiting_;
     const time_point at = std::max(now, newest_);
     s.used = std::visit([at](const auto& issued) { return issued.used(at); }, issued_);
@@ -186,6 +200,10 @@ class basic_window_limiter {
     return detail::sliding_counter{config.limit};
   }
   [[nodiscard]] time_point resolved(time_point t) const noexcept { return t == read_clock ? clock_.now() : t; }
+  /// Within what the arithmetic has room for: else who asks at the end of time would mint tokens for all who come later.
+  static constexpr time_point bounded(time_point t) noexcept {
+    return std::clamp(t, detail::issue_log::first_instant, detail::issue_log::last_instant);
+  }
 
   /// Precondition: now >= newest_.
   [[nodiscard]] time_point available(std::uint32_t cost, time_point now) const noexcept WEIR_REQUIRES(mutex_) {
@@ -206,9 +224,10 @@ class basic_window_limiter {
     if (const auto until = full_until_.load(detail::acquire); cost == 1 && now.time_since_epoch().count() < until) {
       return refuse(errc::rate_limited, rate_limited, cost, elapsed(now, time_point{duration{until}}), newcomer);
     }
+    now = bounded(now);
     if (cost == 0) {
       counters_.add(admitted);
-      return permit{this, 0, now, 0};
+      return permit{this, 0, now, 0, 0};
     }
     duration wait{};
     bool fits = false;
@@ -227,7 +246,7 @@ class basic_window_limiter {
           const std::uint64_t token = std::visit([&](auto& issued) { return issued.issue(cost, at); }, issued_);
           show_next();
           counters_.add(admitted);
-          return permit{this, token, at, cost};
+          return permit{this, token, at, cost, epoch_};
         }
       }
     }
@@ -243,14 +262,17 @@ class basic_window_limiter {
     return rejection{why, name_, retry_after};
   }
 
-  void refund(std::uint64_t token, std::uint32_t cost) noexcept {
+  void refund(const permit& p) noexcept {
     counters_.add(cancelled);
     bool tell = false;
-    if (cost != 0) {
+    if (p.cost_ != 0) {
       detail::scoped_lock lock{mutex_};
-      std::visit([&](auto& issued) { issued.cancel(token, cost); }, issued_);
-      show_next();
-      tell = waiting_;
+      // Tokens of another limit were only checked against that one: without them there may still be too many for this.
+      if (p.epoch_ == epoch_) {
+        std::visit([&](auto& issued) { issued.cancel(p.token_, p.cost_); }, issued_);
+        show_next();
+        tell = waiting_;
+      }
     }
     if (tell) listener_.tell();
   }
@@ -264,6 +286,7 @@ class basic_window_limiter {
   bool waiting_ WEIR_GUARDED_BY(mutex_) = false;
   time_point newest_ WEIR_GUARDED_BY(mutex_) = time_point::min();
   rate limit_ WEIR_GUARDED_BY(mutex_);
+  std::uint32_t epoch_ WEIR_GUARDED_BY(mutex_) = 0;  // counts limits
   issues issued_ WEIR_GUARDED_BY(mutex_);
   counter_set<counter_count> counters_;
 };

@@ -68,6 +68,7 @@ struct window_limit_changed {
 /// same time. Nothing is in flight: an admission is spent at once.
 struct window_limiter_snapshot {
   rate limit;
+  window_precision precision = window_precision::exact;
   std::uint64_t used = 0;              ///< tokens in the window now, with cancelled ones that cannot be issued again yet
   bool waiting = false;                ///< a queue waits for tokens; newcomers are refused
   std::uint64_t admitted = 0;          ///< and not cancelled

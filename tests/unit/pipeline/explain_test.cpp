@@ -4,6 +4,7 @@
 #include <weir/pipeline/pipeline.hpp>
 #include <weir/policy/concurrency_limiter.hpp>
 #include <weir/policy/rate_limiter.hpp>
+#include <weir/policy/window_limiter.hpp>
 #include <weir/queue/wait_queue.hpp>
 
 #include <gmock/gmock.h>
@@ -73,6 +74,10 @@ TEST(Explain, KnowsThePoliciesOfWeir) {
   EXPECT_EQ(pipeline(search, line).explain(), text);
   EXPECT_EQ((dynamic_pipeline{{any_policy{search}, any_policy{line}}}).explain(), text);
   EXPECT_EQ(pipeline(workers).explain(), "1. concurrency_limiter 'workers': at most 3 at once\n");
+  window_limiter door{{.name = "door", .limit = {50, 10s}}};
+  EXPECT_EQ(pipeline(door).explain(), "1. window_limiter 'door': 50 in any 10 s\n");
+  window_limiter gate{{.name = "gate", .limit = {50, 10s}, .precision = window_precision::approximate}};
+  EXPECT_EQ(pipeline(gate).explain(), "1. window_limiter 'gate': about 50 in 10 s, up to twice as many\n");
 }
 
 TEST(Explain, AnErasedLayerWaitsOnlyWhereItsPolicyDoes) {

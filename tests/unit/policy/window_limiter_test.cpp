@@ -176,6 +176,65 @@ TEST_F(WindowLimiter, ALimitThatGrowsTakesForgottenTokensToBeAsNewAsTheyCanHaveB
   EXPECT_EQ(take_all(limiter), 1u);
 }
 
+TEST_F(WindowLimiter, APermitFromBeforeAnotherLimitGetsNoRefund) {
+  limiter_type limiter = make(4, 10s);
+  std::vector<limiter_type::permit> permits;
+  for (int i = 0; i < 4; ++i) permits.push_back(*limiter.try_acquire());
+  EXPECT_EQ(limiter.reconfigure({.limit = {2, 10s}}), std::nullopt);
+  permits[3].cancel();
+  EXPECT_EQ(take_all(limiter), 0u) << "three of the four run, though two are remembered";
+  EXPECT_EQ(limiter.snapshot().cancelled, 1u);
+
+  clock.set(time_point{});
+  limiter_type approximate = make(1, 1s, window_precision::approximate);
+  auto old = approximate.try_acquire();  // in the first period of a second
+  clock.advance(35s);
+  EXPECT_EQ(approximate.reconfigure({.limit = {1, 1000s}, .precision = window_precision::approximate}), std::nullopt);
+  EXPECT_TRUE(approximate.try_acquire());  // in the first period of a thousand
+  old->cancel();
+  EXPECT_EQ(take_all(approximate), 0u);
+}
+
+TEST_F(WindowLimiter, ACancelledTokenCountsAgainUnderAnotherLimitUntilItIsOut) {
+  limiter_type limiter = make(2, 10s);
+  EXPECT_EQ(take_all(limiter), 2u);
+  clock.advance(10s);
+  auto never_started = limiter.try_acquire();
+  EXPECT_TRUE(limiter.try_acquire());
+  never_started->cancel();
+  EXPECT_EQ(limiter.reconfigure({.limit = {2, 20s}}), std::nullopt);
+  EXPECT_EQ(limiter.try_acquire().error().retry_after(), 20s) << "three are in the longer window";
+}
+
+TEST_F(WindowLimiter, ALimitThatIsSetAgainAndAgainStandsInNobodysWay) {
+  for (const auto precision : {window_precision::exact, window_precision::approximate}) {
+    limiter_type limiter = make(10, 10s, precision), left_alone = make(10, 10s, precision);
+    std::uint64_t taken = 0;
+    for (int i = 0; i < 100; ++i) {
+      const std::uint64_t now = take_all(limiter);
+      EXPECT_EQ(now, take_all(left_alone)) << i;
+      taken += now;
+      clock.advance(5s);
+      EXPECT_EQ(limiter.reconfigure({.limit = {10, 10s}, .precision = precision}), std::nullopt);
+    }
+    EXPECT_GT(taken, 300u);
+  }
+}
+
+TEST_F(WindowLimiter, AtTheEndsOfTimeItIsStricter) {
+  for (const auto precision : {window_precision::exact, window_precision::approximate}) {
+    for (const time_point end : {time_point::max(), time_point::min() + 1ns}) {
+      limiter_type limiter = make(2, 10s, precision);
+      EXPECT_TRUE(limiter.try_acquire({.now = end}));
+      EXPECT_TRUE(limiter.try_acquire({.now = end}));
+      const auto refused = limiter.try_acquire({.now = end});
+      ASSERT_FALSE(refused);
+      EXPECT_GT(refused.error().retry_after(), 0s);
+      EXPECT_NE(limiter.next_available(1, end), end);
+    }
+  }
+}
+
 TEST_F(WindowLimiter, RefusesWrongConfigurationsByName) {
   const auto problem = [&](const window_limiter_config& c) { return validate(c).value_or(config_error{}).message(); };
   EXPECT_EQ(problem({.limit = {0, 1s}}), "window_limiter_config.limit.permits: must be in [1, 10000000], is 0");

@@ -5,7 +5,7 @@
 /// Token i may be issued at t if token i - N was issued at t - per or before, or was cancelled. So any interval (t, t +
 /// per] holds at most N tokens that count: of N + 1, the first and the one N later were issued at least `per` apart. (If
 /// the one N before the last was cancelled, the first of them lies before it, and its own successor by N not after the
-/// last.)
+/// last.) That successor must have been issued under the same N and `per`; so what is inherited is never cancelled.
 
 #include <weir/core/config.hpp>
 #include <weir/core/time.hpp>
@@ -16,9 +16,13 @@
 
 namespace weir::inline v0::detail {
 
-/// Not thread-safe. Instants passed in must not decrease; they are kept within 73 years of the clock's epoch.
+/// Not thread-safe. Instants passed in must not decrease, and lie between the first and the last one.
 class issue_log {
  public:
+  /// 73 years from the clock's epoch; it leaves room for arithmetic with a `per`.
+  static constexpr time_point last_instant{duration{(std::int64_t{1} << 61) - 1}};
+  static constexpr time_point first_instant{-last_instant.time_since_epoch()};
+
   /// Allocates 8 bytes per permit.
   explicit issue_log(const rate& limit) : per_(limit.per), ring_(limit.permits, forgotten) {}
 
@@ -48,14 +52,14 @@ class issue_log {
   }
 
   /// Takes back tokens. The newest are as if they had never been issued; older ones no longer count, but keep their places
-  /// until the tokens before them have left the window. Nothing, if the places have been taken already. Complexity:
-  /// O(cost), amortised.
+  /// until the tokens before them have left the window. Nothing, if the places have been taken already. Precondition:
+  /// issued by this log, not inherited. Complexity: O(cost), amortised.
   void cancel(std::uint64_t first, std::uint64_t cost) noexcept {
     for (std::uint64_t i = first; i != first + cost; ++i) {
       if (i < next_ && next_ - i <= size() && ring_[place(i)] != forgotten) ring_[place(i)] |= 1;
     }
     // What they replaced had left the window when they were issued, and time does not go back.
-    while (next_ > 0 && cancelled(ring_[place(next_ - 1)])) {
+    while (next_ > first_ && cancelled(ring_[place(next_ - 1)])) {
       head_ = place(next_ - 1);
       ring_[head_] = forgotten;
       --next_;
@@ -78,7 +82,7 @@ class issue_log {
   }
 
   /// Takes over what `before` knows; `newest`: the last instant that was passed to it. Tokens that it has forgotten are
-  /// taken to be as new as they can have been. Complexity: O(size).
+  /// taken to be as new as they can have been, and cancelled ones count again. Complexity: O(size).
   void inherit(const issue_log& before, time_point newest) noexcept {
     next_ = first_ = before.next_;
     head_ = next_ % size();
@@ -96,7 +100,7 @@ class issue_log {
         }
         entry = pack(std::min(no_later, bound));
       }
-      ring_[place(i)] = entry;
+      ring_[place(i)] = entry & ~std::int64_t{1};
       no_later = instant(entry);
     }
   }
@@ -104,11 +108,8 @@ class issue_log {
  private:
   // {instant : 63 | cancelled : 1}
   static constexpr std::int64_t forgotten = INT64_MIN;
-  static constexpr std::int64_t last = (std::int64_t{1} << 61) - 1;
 
-  static constexpr std::int64_t pack(time_point t) noexcept {
-    return std::clamp(t.time_since_epoch().count(), -last, last) * 2;
-  }
+  static constexpr std::int64_t pack(time_point t) noexcept { return t.time_since_epoch().count() * 2; }
   static constexpr time_point instant(std::int64_t entry) noexcept { return time_point{duration{entry >> 1}}; }
   static constexpr bool cancelled(std::int64_t entry) noexcept { return (entry & 1) != 0; }
 

@@ -6,12 +6,14 @@
 #include <weir/core/detail/int128.hpp>
 #include <weir/core/time.hpp>
 
+#include <algorithm>
 #include <cstdint>
 
 namespace weir::inline v0::detail {
 
 /// Time is cut into periods of `per`. What is taken to be in the window is all of the present period and that share of the
-/// previous one by which the window reaches into it. Not thread-safe. Instants passed in must not decrease.
+/// previous one by which the window reaches into it. Not thread-safe. Instants passed in must not decrease, and must leave
+/// room for two periods.
 class sliding_counter {
  public:
   explicit sliding_counter(const rate& limit) noexcept : limit_(limit) {}
@@ -29,13 +31,14 @@ class sliding_counter {
   /// Returns the number of the period.
   std::uint64_t issue(std::uint64_t cost, time_point now) noexcept {
     *this = at(now);
-    present_ += cost;
+    present_ += static_cast<std::uint32_t>(cost);
     return static_cast<std::uint64_t>(period_);
   }
 
+  /// Precondition: issued in that period by this counter, and not inherited.
   void cancel(std::uint64_t period, std::uint64_t cost) noexcept {
-    if (static_cast<std::int64_t>(period) == period_) present_ -= cost < present_ ? cost : present_;
-    if (static_cast<std::int64_t>(period) == period_ - 1) previous_ -= cost < previous_ ? cost : previous_;
+    if (static_cast<std::int64_t>(period) == period_) present_ -= static_cast<std::uint32_t>(cost);
+    if (static_cast<std::int64_t>(period) == period_ - 1) previous_ -= static_cast<std::uint32_t>(cost);
   }
 
   /// Rounded up.
@@ -46,11 +49,18 @@ class sliding_counter {
     return then.present_ + static_cast<std::uint64_t>((uint128{then.previous_} * left + per - 1) / per);
   }
 
-  /// All that `before` counts is taken to be of the present period.
+  /// Both counts; if the periods are others, all that they count is taken to be of the present one.
   void inherit(const sliding_counter& before, time_point now) noexcept {
     const sliding_counter then = before.at(now);
-    *this = at(now);
-    present_ = then.present_ + then.previous_;
+    if (then.limit_.per == limit_.per) {
+      period_ = then.period_;
+      present_ = then.present_;
+      previous_ = then.previous_;
+    } else {
+      *this = at(now);
+      const std::uint64_t all = std::uint64_t{then.present_} + then.previous_;
+      present_ = static_cast<std::uint32_t>(std::min(all, std::uint64_t{UINT32_MAX}));
+    }
   }
 
  private:
@@ -86,7 +96,7 @@ class sliding_counter {
 
   rate limit_;
   std::int64_t period_ = INT64_MIN;
-  std::uint64_t present_ = 0, previous_ = 0;
+  std::uint32_t present_ = 0, previous_ = 0;
 };
 
 }  // namespace weir::inline v0::detail
