@@ -133,11 +133,23 @@ TEST_F(CircuitBreakerRace, TheLedgerIsExactAfterEverythingAtOnce) {
   std::array<tally, threads> tallies;
   std::atomic<unsigned> working{threads};
   std::atomic<std::uint64_t> wrong{0};
+  // By steps of its own, so that it neither sleeps while all others call nor outpaces them.
+  const auto operate = [&](unsigned step) {
+    if (step % 64 == 13) breaker.set_state(static_cast<breaker_state>(step / 64 % 6));
+    if (step % 64 == 40) breaker.set_state(breaker_state::closed);
+    if (step % 32 == 5) {
+      config.watch_running = step % 64 < 32 ? 16 : 0;
+      config.over_calls.size = step % 96 < 32 ? 50 : 0;
+      config.probes.count = 2 + step % 5;
+      wrong += breaker.reconfigure(config).has_value();
+    }
+  };
   const auto work = [&](unsigned me) {
     random_stream random{me, "race"};
     tally mine;
     std::vector<breaker_type::permit> held;
     for (int i = 0; i < calls; ++i) {
+      if (me == 0 && i % 8 == 0) operate(static_cast<unsigned>(i / 8));
       ++mine.asked;
       auto asked = breaker.try_acquire();
       if (asked) {
@@ -174,17 +186,8 @@ TEST_F(CircuitBreakerRace, TheLedgerIsExactAfterEverythingAtOnce) {
     std::vector<std::jthread> crew;
     for (unsigned me = 0; me < threads; ++me) crew.emplace_back(work, me);
     crew.emplace_back([&] {
-      for (unsigned i = 0; working > 0; ++i) {
-        const auto s = breaker.snapshot();
-        wrong += s.in_flight > UINT32_MAX;  // below zero; that it may be too high while others call, is documented
-        if (i % 64 == 13) breaker.set_state(static_cast<breaker_state>(i / 64 % 6));
-        if (i % 64 == 40) breaker.set_state(breaker_state::closed);
-        if (i % 32 == 5) {
-          config.watch_running = i % 64 < 32 ? 16 : 0;
-          config.over_calls.size = i % 96 < 32 ? 50 : 0;
-          config.probes.count = 2 + i % 5;
-          wrong += breaker.reconfigure(config).has_value();
-        }
+      while (working > 0) {
+        wrong += breaker.snapshot().in_flight > UINT32_MAX;  // below zero; too high while others call, is documented
         std::this_thread::yield();
       }
     });

@@ -137,7 +137,8 @@ class concurrent_count_window {
 
     /// That of `index` modulo size (Lemire, Kaser, Kurz, "Faster remainder by direct computation", 2019).
     [[nodiscard]] atomic<std::uint32_t>& slot(std::uint32_t index) const noexcept {
-      return slots[static_cast<std::uint32_t>((uint128{reciprocal * index} * size) >> 64)];
+      const std::uint64_t fraction = reciprocal * index;  // modulo 2^64
+      return slots[static_cast<std::uint32_t>((uint128{fraction} * size) >> 64)];
     }
   };
   [[nodiscard]] shape load_shape() const noexcept {
