@@ -209,6 +209,7 @@ TEST(WindowLimiterProperty, TheApproximateOneIsOffByAFactorOfTwoAtMost) {
     limiter_type limiter{{.limit = {permits, per}, .precision = window_precision::approximate}};
     const bool cancels = random.below(2) == 0;
     std::deque<time_point> tokens;  // of this and the previous period
+    std::optional<limiter_type::permit> undecided;
     time_point now{1h}, newest = now;
     const auto fits = [&](std::uint64_t cost, time_point at) {
       const auto period = [&](time_point t) { return t.time_since_epoch() / per; };
@@ -236,13 +237,17 @@ TEST(WindowLimiterProperty, TheApproximateOneIsOffByAFactorOfTwoAtMost) {
         continue;
       }
       newest = permit->recorded_at();
-      if (cancels && random.below(4) == 0) {
-        permit->cancel();
-        ++cancelled;
-        continue;
-      }
       tokens.insert(tokens.end(), cost, newest);
-      while (tokens.front() <= newest - 2 * per) tokens.pop_front();
+      if (!undecided && cancels) {
+        undecided.emplace(std::move(*permit));
+      } else if (undecided && random.below(5) == 0) {
+        const auto first = std::find(tokens.begin(), tokens.end(), undecided->recorded_at());
+        if (first != tokens.end()) tokens.erase(first, first + undecided->cost());
+        undecided->cancel();
+        undecided.reset();
+        ++cancelled;
+      }
+      while (!tokens.empty() && tokens.front() <= newest - 2 * per) tokens.pop_front();
       const auto in_window = static_cast<std::uint64_t>(
           std::count_if(tokens.begin(), tokens.end(), [&](time_point t) { return t > newest - per; }));
       ASSERT_LE(in_window, 2 * permits);

@@ -51,7 +51,7 @@ TEST(WindowLimiterRace, FiftyInTenSecondsFromEightThreads) {
         together.arrive_and_wait();
         for (int i = 0; i < arrivals; ++i) {
           const duration lag{static_cast<std::int64_t>(random.below(20'000'000'000) * (random.below(4) == 0))};
-          const time_point now{duration{time.fetch_add(static_cast<std::int64_t>(random.below(20'000'000)))} - lag};
+          const time_point now{duration{time.fetch_add(static_cast<std::int64_t>(random.below(150'000'000)))} - lag};
           auto permit = limiter.try_acquire({.now = now});
           if (!permit) {
             ++refused[me];
