@@ -29,6 +29,7 @@
 #include <weir/policy/resilience4j_preset.hpp>
 #include <weir/policy/window_limiter.hpp>
 #include <weir/policy/window_limiter_config.hpp>
+#include <weir/pool/backend.hpp>
 #include <weir/queue/wait_node.hpp>
 #include <weir/queue/wait_operation.hpp>
 #include <weir/queue/wait_queue.hpp>

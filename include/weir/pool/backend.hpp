@@ -1,0 +1,57 @@
+#pragma once
+/// \file
+/// What a pool needs to know of that which it connects to, where threads wait for it. The asynchronous twin is
+/// asio/pool_backend.hpp.
+///
+/// ```cpp
+/// struct orders_db {
+///   using connection = db::session;
+///   connection connect(const weir::connect_context& c) { return db::open("orders", c.deadline); }
+///   void validate(connection& s) { s.execute("SELECT 1"); }        // optional, as the rest
+///   void reset(connection& s) { s.rollback(); }
+///   bool is_broken(const connection& s) const noexcept { return !s.is_open(); }
+/// };
+/// ```
+
+#include <weir/core/time.hpp>
+
+#include <concepts>
+#include <cstdint>
+
+namespace weir::inline v0 {
+
+/// One attempt to connect.
+struct connect_context {
+  time_point deadline = never;  ///< give up then
+  std::uint32_t endpoint = 0;   ///< which one, in [0, pool_config.endpoints)
+  std::uint32_t attempt = 0;    ///< attempts on this endpoint that failed just before this one
+};
+
+/// Makes and looks after connections; may be called from several threads at once. What fails, throws; the exception's
+/// what() is the cause that users of the pool are told.
+///
+/// - `connect(connect_context) -> connection`: required.
+/// - `validate(connection&)`: whether it is still alive. Optional: it is taken to be.
+/// - `reset(connection&)`: makes it as good as new before the next user. Optional: it needs none.
+/// - `close(connection&) noexcept`: optional; its destructor is run in any case.
+/// - `is_broken(const connection&) noexcept -> bool`: cheap, asked whenever one comes back. Optional.
+template <class B>
+concept blocking_backend = std::movable<typename B::connection> && requires(B& b, const connect_context& c) {
+  { b.connect(c) } -> std::same_as<typename B::connection>;
+};
+
+namespace detail {
+
+template <class B>
+concept validates = requires(B& b, typename B::connection& c) { b.validate(c); };
+template <class B>
+concept resets = requires(B& b, typename B::connection& c) { b.reset(c); };
+template <class B>
+concept closes = requires(B& b, typename B::connection& c) { b.close(c); };
+template <class B>
+concept knows_broken = requires(const B& b, const typename B::connection& c) {
+  { b.is_broken(c) } noexcept -> std::convertible_to<bool>;
+};
+
+}  // namespace detail
+}  // namespace weir::inline v0
