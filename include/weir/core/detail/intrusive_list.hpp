@@ -42,6 +42,8 @@ class intrusive_list {
   [[nodiscard]] bool empty() const noexcept { return end_.next_ == &end_; }
   /// The first element; nullptr if empty.
   [[nodiscard]] T* front() const noexcept { return empty() ? nullptr : static_cast<T*>(end_.next_); }
+  /// The last element; nullptr if empty.
+  [[nodiscard]] T* back() const noexcept { return empty() ? nullptr : static_cast<T*>(end_.previous_); }
   /// The element behind `element`; nullptr at the end.
   [[nodiscard]] T* after(const T& element) const noexcept {
     list_hook* next = hook(element).next_;
@@ -55,6 +57,15 @@ class intrusive_list {
     h.next_ = &end_;
     end_.previous_->next_ = &h;
     end_.previous_ = &h;
+  }
+
+  void push_front(T& element) noexcept {
+    auto& h = hook(element);
+    assert(!h.is_linked());
+    h.previous_ = &end_;
+    h.next_ = end_.next_;
+    end_.next_->previous_ = &h;
+    end_.next_ = &h;
   }
 
   /// Precondition: `element` is in this list.
@@ -71,6 +82,13 @@ class intrusive_list {
     T* first = front();
     if (first != nullptr) erase(*first);
     return first;
+  }
+
+  /// nullptr if empty.
+  T* pop_back() noexcept {
+    T* last = back();
+    if (last != nullptr) erase(*last);
+    return last;
   }
 
   /// Moves all elements of `other` behind those of this list. O(1).
