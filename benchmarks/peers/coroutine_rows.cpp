@@ -1,0 +1,34 @@
+#include "channel_pool.hpp"
+#include "hand_off.hpp"
+#include "idle_coroutine.hpp"
+#include "rows.hpp"
+#include "storm_coroutines.hpp"
+
+namespace weir_peers {
+namespace {
+
+template <coroutine_pool Pool>
+void add_without_deadline(std::vector<row>& rows) {
+  const std::string pool{Pool::name};
+  rows.push_back({"idle_co", pool, run_idle_coroutine<Pool>});
+  rows.push_back({"hand_off", pool, [](const settings& s) { return run_hand_off<Pool>(s, false); }});
+}
+
+template <coroutine_pool Pool>
+void add_with_deadline(std::vector<row>& rows) {
+  const std::string pool{Pool::name};
+  rows.push_back({"hand_off_deadline", pool, [](const settings& s) { return run_hand_off<Pool>(s, true); }});
+  rows.push_back({"storm_co", pool, run_storm_coroutines<Pool>});
+}
+
+}  // namespace
+
+std::vector<row> coroutine_rows() {
+  std::vector<row> rows;
+  add_without_deadline<channel_pool>(rows);
+  add_with_deadline<channel_pool>(rows);
+  add_with_deadline<channel_pool_operator>(rows);
+  return rows;
+}
+
+}  // namespace weir_peers
