@@ -105,7 +105,10 @@ command_line parse(int count, char** arguments) {
 /// How one run of a row is started: this program again, or Java.
 std::vector<std::string> command_of(const row& r, const command_line& line) {
   if (r.pool == "hikari") {
-    return {"java",
+    // A pool that hangs must not take the others with it.
+    return {"timeout",
+            "120",
+            "java",
             "-Xms512m",
             "-Xmx512m",
             "-XX:+UseParallelGC",

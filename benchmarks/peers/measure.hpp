@@ -33,7 +33,7 @@ struct settings {
   double factor = 3;     ///< storm: times as long while it lasts
   double before = 2;     ///< storm: seconds before it
   double storm = 5;      ///< storm: seconds that it lasts
-  double after = 3;      ///< storm: seconds of arrivals after it
+  double after = 6;      ///< storm: seconds of arrivals after it
   double deadline = 1;   ///< storm: seconds from the intended start
 };
 

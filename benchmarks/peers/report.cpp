@@ -17,7 +17,9 @@ spread spread_of(std::vector<double> values) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   for (double& each : values) each = std::isnan(each) ? infinity : each;
   std::sort(values.begin(), values.end());
-  return {values[values.size() / 2], values.front(), values.back()};
+  const double lower = values[(values.size() - 1) / 2];
+  const double upper = values[values.size() / 2];
+  return {lower == upper ? lower : (lower + upper) / 2, values.front(), values.back()};
 }
 
 std::string shown(double value) {
