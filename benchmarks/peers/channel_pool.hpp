@@ -70,6 +70,8 @@ class basic_channel_pool {
 
   void release(connection* held) { idle_.try_send(boost::system::error_code{}, held); }
 
+  [[nodiscard]] static std::uint32_t id_of(const connection* held) { return held->id; }
+
   /// Takes all that are there and puts them back.
   [[nodiscard]] std::size_t idle() {
     std::vector<connection*> found;
@@ -98,6 +100,7 @@ class channel_try_pool {
   explicit channel_try_pool(std::uint32_t size) : pool_(context_, size) {}
   [[nodiscard]] connection* acquire(time_point) { return pool_.try_acquire(); }
   void release(connection* held) { pool_.release(held); }
+  [[nodiscard]] static std::uint32_t id_of(const connection* held) { return held->id; }
   [[nodiscard]] std::size_t idle() { return pool_.idle(); }
 
  private:

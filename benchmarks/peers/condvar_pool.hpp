@@ -38,6 +38,8 @@ class condvar_pool {
     returned_.notify_one();
   }
 
+  [[nodiscard]] static std::uint32_t id_of(const connection* held) { return held->id; }
+
   [[nodiscard]] std::size_t idle() {
     const std::lock_guard lock(mutex_);
     return idle_.size();

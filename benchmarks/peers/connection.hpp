@@ -18,18 +18,18 @@ struct connection {
   std::uint32_t id = 0;  ///< in [0, size of the pool)
 };
 
-/// What `acquire` gives: false if there was no connection; `held->id` tells which one it is.
-template <class H>
+/// What `acquire` gives: false if there was no connection; `P::id_of` tells which one it is.
+template <class H, class P>
 concept possible_connection = std::movable<H> && requires(const H& held) {
   static_cast<bool>(held);
-  { held->id } -> std::convertible_to<std::uint32_t>;
+  { P::id_of(held) } -> std::same_as<std::uint32_t>;
 };
 
 /// For threads. `P(size)` is full of connections; `acquire` blocks until the deadline.
 template <class P>
 concept thread_pool = std::constructible_from<P, std::uint32_t> && requires(P& pool, time_point deadline) {
   { P::name } -> std::convertible_to<std::string_view>;
-  { pool.acquire(deadline) } -> possible_connection;
+  { pool.acquire(deadline) } -> possible_connection<P>;
   pool.release(pool.acquire(deadline));
   { pool.idle() } -> std::convertible_to<std::size_t>;  ///< counted while nobody holds one: fewer than `size` were lost
 };

@@ -68,6 +68,8 @@ class futex_pool {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
   }
 
+  [[nodiscard]] static std::uint32_t id_of(const connection* held) { return held->id; }
+
   [[nodiscard]] std::size_t idle() {
     const std::lock_guard lock(mutex_);
     return idle_.size();

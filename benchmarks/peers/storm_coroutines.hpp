@@ -23,11 +23,11 @@ boost::asio::awaitable<void, typename Pool::executor_type> arrive(const storm_pl
   storm_arrival& a = run.arrivals[index];
   a.asked = run.now();
   auto held = co_await pool.co_acquire(run.at(plan.intended(index) + plan.given().deadline));
-  run.answered(a, held);
+  run.template answered<Pool>(a, held);
   if (!held) co_return;
   timer until(executor{context.get_executor()}, run.at(a.answered + plan.hold(a.answered)));
   co_await until.async_wait(boost::asio::use_awaitable_t<executor>{});
-  run.releasing(a, held);
+  run.template releasing<Pool>(a, held);
   pool.release(std::move(held));
 }
 

@@ -61,7 +61,7 @@ double until_normal(const storm_plan& plan, const std::function<bool(std::size_t
 
 metrics evaluate_storm(const storm_plan& plan, std::vector<storm_arrival>& arrivals, std::size_t left) {
   const settings& s = plan.given();
-  double started = 0, granted = 0, expired = 0, late = 0, useful = 0, in_time = 0, useful_held = 0;
+  double started = 0, granted = 0, expired = 0, late = 0, useful = 0, in_time = 0, finished = 0, useful_held = 0;
   for (std::size_t i = 0; i < arrivals.size(); ++i) {
     const storm_arrival& a = arrivals[i];
     const double deadline = plan.intended(i) + s.deadline;
@@ -76,6 +76,7 @@ metrics evaluate_storm(const storm_plan& plan, std::vector<storm_arrival>& arriv
     if (a.answered < plan.storm_begins() || a.answered >= plan.storm_ends()) continue;
     ++useful;
     if (a.answered <= deadline) ++in_time;
+    if (a.released <= deadline) ++finished;
   }
   const double storm_capacity =
       storm_pool_size / (s.hold_us * 1e-6 * s.factor) * s.storm;  // connections that could be used
@@ -109,6 +110,7 @@ metrics evaluate_storm(const storm_plan& plan, std::vector<storm_arrival>& arriv
   return {
       {"goodput %", 100 * useful / storm_capacity},
       {"received in time %", 100 * in_time / storm_capacity},
+      {"given back in time %", 100 * finished / storm_capacity},
       {"usefully held %", 100 * useful_held / (storm_pool_size * s.storm)},
       {"expired grants", expired},
       {"late grants", late},

@@ -57,16 +57,16 @@ class storm_run {
   [[nodiscard]] time_point at(double seconds) const { return begin_ + of_seconds(seconds); }
 
   /// To be called with what `acquire` gave, and before `release`.
-  template <possible_connection Held>
+  template <class Pool, possible_connection<Pool> Held>
   void answered(storm_arrival& a, const Held& held) const {
     a.answered = now();
     a.granted = static_cast<bool>(held);
-    if (a.granted) a.freed = freed_[held->id].load(std::memory_order_relaxed);
+    if (a.granted) a.freed = freed_[Pool::id_of(held)].load(std::memory_order_relaxed);
   }
-  template <possible_connection Held>
+  template <class Pool, possible_connection<Pool> Held>
   void releasing(storm_arrival& a, const Held& held) {
     a.released = now();
-    freed_[held->id].store(a.released, std::memory_order_relaxed);
+    freed_[Pool::id_of(held)].store(a.released, std::memory_order_relaxed);
   }
 
   std::vector<storm_arrival> arrivals;  ///< each written by one thread at a time

@@ -75,10 +75,10 @@ metrics run_storm_threads(const settings& s) {
       sleep_until(run.at(plan.intended(i)));
       a.sent = a.asked = run.now();
       auto held = pool.acquire(run.at(plan.intended(i) + s.deadline));
-      run.answered(a, held);
+      run.template answered<Pool>(a, held);
       if (!held) continue;
       std::this_thread::sleep_until(run.at(a.answered + plan.hold(a.answered)));
-      run.releasing(a, held);
+      run.template releasing<Pool>(a, held);
       pool.release(std::move(held));
     }
   };
