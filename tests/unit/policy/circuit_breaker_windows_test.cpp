@@ -124,6 +124,22 @@ TEST(ConcurrentCountWindow, AnIndexThatIsPutAsideHoldsNoCall) {
   EXPECT_EQ(window.counts(), (window_counts{.calls = 3, .slow = 1}));
 }
 
+TEST(ConcurrentCountWindow, AnIndexThatIsPutAsideTooLateTakesNoResultAway) {
+  for (std::uint32_t size = 1; size < 6; ++size) {
+    concurrent_count_window window{size, lenient};
+    const std::uint64_t first = window.begin() << 32;
+    for (std::uint32_t i = 0; i <= size; ++i) window.record(window.begin(), true, false);
+    window.put_aside(first);  // its place holds the newest result
+    EXPECT_EQ(window.counts(), (window_counts{.calls = size, .failures = size}));
+  }
+  // Nor after the indices have begun anew.
+  concurrent_count_window window{3, lenient, 2, std::uint32_t{1} << 31};
+  const std::uint64_t claim = (window.begin() << 32) + (std::uint64_t{1} << 31) - 1;
+  for (int i = 0; i < 3; ++i) window.record_alone({.failure = true});
+  window.put_aside(claim);
+  EXPECT_EQ(window.counts(), (window_counts{.calls = 3, .failures = 3}));
+}
+
 TEST(ConcurrentCountWindow, KeepsItsSlotsWhereTheyAreEnough) {
   concurrent_count_window window{100, lenient};
   EXPECT_EQ(window.room_for(100), nullptr);

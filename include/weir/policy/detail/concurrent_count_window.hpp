@@ -83,9 +83,12 @@ class concurrent_count_window {
     put_at(claim, s.overload ? kind_overload : kind);
   }
 
-  /// The index that a misplaced result took holds no result.
+  /// The index that a misplaced result took holds no result. Nothing, if a later result has taken its place.
   void put_aside(std::uint64_t claim) noexcept {
-    if (era_.load(relaxed) == era_of(claim) && size_.load(relaxed) != 0) put_at(claim, kind_void);
+    const std::uint64_t head = head_.load(relaxed);
+    if (era_of(head) != era_of(claim)) return;
+    // Modulo 2^32: after a rewind the claim lies ahead, and its place was taken long ago.
+    if (index_of(head) - index_of(claim) - 1 < size_.load(relaxed)) put_at(claim, kind_void);
   }
 
   /// Forgets everything. Complexity: O(1); O(size) every 2^27th time.
