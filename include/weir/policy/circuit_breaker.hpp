@@ -142,7 +142,8 @@ class basic_circuit_breaker {
 
   /// Applies another configuration while calls go on. Carries over: state, generation, open time, openings, probes and
   /// permits in flight, ledger, and each window whose own size or slicing stays the same; another window begins empty. A
-  /// new open_for begins with the next opening. `name`, `seed` and `initial_state` remain those of the construction.
+  /// new open_for begins with the next opening; a watched call that counts as slow already does so until it ends, also
+  /// under a longer slow_threshold. `name`, `seed` and `initial_state` remain those of the construction.
   /// Returns what is wrong, and then nothing has changed; nullopt: applied. Errors: std::bad_alloc. Thread-safe.
   std::optional<config_error> reconfigure(const circuit_breaker_config& config) {
     if (auto error = validate(config)) return error;

@@ -45,7 +45,7 @@ struct circuit_opened {
   double failure_rate = 0;
   double slow_rate = 0;
   duration open_for{};
-  std::uint32_t openings = 0;  ///< in a row, this one included
+  std::uint32_t openings = 0;  ///< in a row, this one included unless a retry_after was the reason
 };
 
 /// The first call after the open time made it half-open, and is its first probe.
@@ -107,7 +107,7 @@ struct circuit_breaker_snapshot {
   duration until_probe{};         ///< open: until the next call may probe; zero otherwise
   double admitted_share = 1;      ///< below 1 during the recovery ramp
   std::uint64_t trips = 0;        ///< times it opened by itself
-  std::uint32_t openings = 0;     ///< in a row, the operator's included
+  std::uint32_t openings = 0;     ///< in a row, the operator's included, those by a retry_after not
   std::uint64_t would_trips = 0;  ///< times it would have opened in state metrics_only
 
   window_view over_time{};   ///< empty while half-open; while open, what opened it, ageing

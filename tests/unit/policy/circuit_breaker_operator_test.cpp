@@ -160,6 +160,23 @@ TEST_F(CircuitBreakerOperator, WatchedCallsAreCorrectedWhenTheyEnd) {
   EXPECT_EQ(look().over_calls.counts, (window_counts{.calls = 2, .slow = 2}));
 }
 
+TEST_F(CircuitBreakerOperator, WhatCountsAsSlowAlreadyDoesSoUntilItEnds) {
+  config.slow_threshold = 1s;
+  config.watch_running = 100;
+  make();
+  auto marked = ask();
+  clock.advance(2s);
+  auto young = ask();
+  EXPECT_EQ(look().running_slow, 1u);
+  config.slow_threshold = 1min;
+  breaker->reconfigure(config);
+  clock.advance(2s);
+  EXPECT_EQ(look().running_slow, 1u) << "and no other";
+  marked->release(outcome::success);
+  EXPECT_EQ(look().running_slow, 0u);
+  EXPECT_EQ(look().over_calls.counts, (window_counts{.calls = 1}));
+}
+
 TEST_F(CircuitBreakerOperator, BeyondItsBoundCallsAreNotWatchedButCount) {
   config.slow_threshold = 1s;
   config.watch_running = 2;

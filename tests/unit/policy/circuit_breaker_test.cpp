@@ -198,6 +198,7 @@ TEST_F(CircuitBreaker, F_D3_OneResultThatSaysWhenOpensUntilThenAndComesBack) {
   EXPECT_THAT(events(), ElementsAre("opened: retry_after"));
   EXPECT_EQ(state(), breaker_state::open);
   EXPECT_EQ(look().until_probe, 42s);
+  EXPECT_EQ(look().openings, 0u) << "the backoff stays where it was";
   clock.advance(42s - 1ns);
   EXPECT_FALSE(succeed());
   clock.advance(1ns);

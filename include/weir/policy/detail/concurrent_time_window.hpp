@@ -17,8 +17,9 @@
 
 namespace weir::inline v0::detail {
 
-/// `begin` and `record`: any thread. The others, called *exclusive*: one thread at a time. An era is told from others by 15
-/// bits; a thread that stops between two instructions for exactly 32'768 of them records into the wrong slice.
+/// `begin` and `record`: any thread. The others, called *exclusive*: one thread at a time; all but `set` end an era. It is
+/// told from others by 15 bits; a thread that stops between two instructions for exactly 32'768 of them records into the
+/// wrong slice.
 class concurrent_time_window {
  public:
   concurrent_time_window(const time_slicing& how, const trip_thresholds& t, time_point now)

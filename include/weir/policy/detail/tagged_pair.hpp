@@ -9,8 +9,8 @@
 namespace weir::inline v0::detail {
 
 /// Each count may lie in [-2^21, 14'000'000]: below zero while a thread has taken away what another has yet to add.
-/// Thread-safe. An era is told from others by its last 16 bits; a thread that stops between two instructions for exactly
-/// 65'536 eras would be taken for one of the present.
+/// Thread-safe. An era is told from others by the last 16 bits of its number: who adds to one that lies exactly 65'536
+/// numbers back would be taken for one of the present.
 class tagged_pair {
  public:
   struct counts {
