@@ -36,7 +36,7 @@ struct connect_context {
 /// - `close(connection&) noexcept`: optional; its destructor is run in any case.
 /// - `is_broken(const connection&) noexcept -> bool`: cheap, asked whenever one comes back. Optional.
 template <class B>
-concept blocking_backend = std::movable<typename B::connection> && requires(B& b, const connect_context& c) {
+concept blocking_backend = std::move_constructible<typename B::connection> && requires(B& b, const connect_context& c) {
   { b.connect(c) } -> std::same_as<typename B::connection>;
 };
 

@@ -1,0 +1,106 @@
+#pragma once
+/// \file
+/// What a connection pool is told. Every option, its default and its reason: docs/pools.md.
+
+#include <weir/core/backoff.hpp>
+#include <weir/core/config.hpp>
+#include <weir/core/time.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace weir::inline v0 {
+
+/// Which idle connection is used next.
+enum class idle_order : std::uint8_t {
+  lifo,  ///< the warmest; the others get old and are closed
+  fifo,  ///< each in turn, for endpoints behind a load balancer
+};
+
+/// What those who ask get while nothing can be reached.
+enum class when_down : std::uint8_t {
+  fail_fast,  ///< errc::backend_down at once, with the cause
+  wait,       ///< their turn, if the backend comes back before their deadline
+};
+
+/// Two users share no connection, and never is there more than `max_size` of them, whatever state they are in: also one
+/// that is being closed is still one for the server.
+struct pool_config {
+  std::string name = "pool";
+  std::uint32_t max_size = 10;       ///< 1 .. 10'000
+  std::uint32_t min_size = 0;        ///< kept open, also without demand; <= max_size
+  std::uint32_t min_idle = 0;        ///< kept ready beyond those in use, as far as max_size allows; <= max_size
+  std::uint32_t max_connecting = 0;  ///< attempts to connect at a time, <= max_size; 0: a quarter of max_size, 1 .. 4
+  std::uint32_t endpoints = 1;       ///< of the backend, 1 .. 64; those that fail are left alone for a while
+  idle_order order = idle_order::lifo;
+
+  duration acquire_timeout = std::chrono::seconds{5};  ///< caps every deadline, > 0; duration::max(): no cap
+  std::optional<std::uint32_t> max_waiters{};          ///< 0 .. 1'000'000; nothing: ten times max_size
+  bool predict = true;                                 ///< refuse at the door who would wait beyond its deadline
+
+  duration connect_timeout = std::chrono::seconds{5};          ///< > 0; a budget of its own, not the waiter's
+  duration validate_after_idle = std::chrono::seconds{1};      ///< >= 0; used without a question until then
+  duration validate_timeout = std::chrono::milliseconds{500};  ///< > 0
+  duration keepalive = std::chrono::seconds{30};               ///< > 0, +-10 %; duration::max(): off
+  duration max_lifetime = std::chrono::minutes{30};            ///< > 0; duration::max(): none
+  duration idle_timeout = std::chrono::minutes{10};            ///< > 0; down to min_size; duration::max(): none
+  bool reset_on_return = true;                                 ///< if the backend can
+  duration reset_timeout = std::chrono::seconds{1};            ///< > 0
+  duration close_timeout = std::chrono::seconds{1};            ///< > 0
+
+  when_down on_down = when_down::fail_fast;
+  std::uint32_t down_after = 3;  ///< failures to connect in a row with nothing alive, >= 1
+  backoff probe{.initial = std::chrono::milliseconds{100}, .cap = std::chrono::milliseconds{500}};
+  std::uint32_t purge_after = 3;                    ///< connections found broken within purge_window, 0 .. 16; 0: never
+  duration purge_window = std::chrono::seconds{1};  ///< > 0
+  duration leak_after = std::chrono::seconds{30};   ///< in use for so long: reported; > 0; duration::max(): never
+  std::uint64_t seed = 0;                           ///< of lifetimes and backoffs
+
+  [[nodiscard]] std::uint32_t waiters_at_most() const noexcept {
+    return max_waiters.value_or(
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(std::uint64_t{10} * max_size, 1'000'000)));
+  }
+  [[nodiscard]] std::uint32_t connecting_at_most() const noexcept {
+    return max_connecting != 0 ? max_connecting : std::clamp(max_size / 4, std::uint32_t{1}, std::uint32_t{4});
+  }
+};
+
+[[nodiscard]] inline std::optional<config_error> validate(const pool_config& config) {
+  const auto wrong = [](std::string_view field, std::string problem) {
+    return config_error{"pool_config." + std::string{field}, std::move(problem)};
+  };
+  const auto within = [&](std::string_view field, std::uint32_t value, std::uint32_t low,
+                          std::uint32_t high) -> std::optional<config_error> {
+    if (value >= low && value <= high) return std::nullopt;
+    return wrong(field, "must be in [" + std::to_string(low) + ", " + std::to_string(high) + "]" + detail::is(value));
+  };
+  if (auto e = within("max_size", config.max_size, 1, 10'000)) return e;
+  if (auto e = within("min_size", config.min_size, 0, config.max_size)) return e;
+  if (auto e = within("min_idle", config.min_idle, 0, config.max_size)) return e;
+  if (auto e = within("max_connecting", config.max_connecting, 0, config.max_size)) return e;
+  if (auto e = within("endpoints", config.endpoints, 1, 64)) return e;
+  if (auto e = within("max_waiters", config.max_waiters.value_or(0), 0, 1'000'000)) return e;
+  if (auto e = within("down_after", config.down_after, 1, 1'000'000)) return e;
+  if (auto e = within("purge_after", config.purge_after, 0, 16)) return e;
+  if (config.order > idle_order::fifo) return wrong("order", "must be lifo or fifo");
+  if (config.on_down > when_down::wait) return wrong("on_down", "must be fail_fast or wait");
+  const std::pair<std::string_view, duration> positive[] = {
+      {"acquire_timeout", config.acquire_timeout},   {"connect_timeout", config.connect_timeout},
+      {"validate_timeout", config.validate_timeout}, {"keepalive", config.keepalive},
+      {"max_lifetime", config.max_lifetime},         {"idle_timeout", config.idle_timeout},
+      {"reset_timeout", config.reset_timeout},       {"close_timeout", config.close_timeout},
+      {"purge_window", config.purge_window},         {"leak_after", config.leak_after}};
+  for (const auto& [field, value] : positive) {
+    if (value <= duration::zero()) return wrong(field, "must be > 0" + detail::is(value));
+  }
+  if (config.validate_after_idle < duration::zero()) {
+    return wrong("validate_after_idle", "must be >= 0" + detail::is(config.validate_after_idle));
+  }
+  return validate(config.probe, "pool_config.probe");
+}
+
+}  // namespace weir::inline v0

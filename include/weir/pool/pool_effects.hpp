@@ -1,0 +1,57 @@
+#pragma once
+/// \file
+/// What goes into a `pool_core` and what comes out of it: waiters, effects, events.
+
+#include <weir/core/detail/intrusive_list.hpp>
+#include <weir/core/error.hpp>
+#include <weir/core/name.hpp>
+#include <weir/pool/pool_rejection.hpp>
+#include <weir/pool/pool_slot.hpp>
+#include <weir/queue/wait_node.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <source_location>
+
+namespace weir::inline v0 {
+
+/// One who waits for a connection. Ended: `slot` is the connection, or `why` and `evidence` say why there is none.
+struct pool_waiter : wait_node {
+  pool_slot* slot = nullptr;
+  std::source_location site{};  ///< of who asked
+  std::shared_ptr<const pool_evidence> evidence;
+  errc why{};
+};
+
+enum class pool_event_kind : std::uint8_t {
+  opened,          ///< a connection; `took`: how long that lasted
+  connect_failed,  ///< `took`; the cause is in the pool's snapshot
+  closed,          ///< a connection; `reason`; `took`: its age
+  backend_down,    ///< from now on acquirers are told so at once
+  backend_up,      ///< a connection was made again
+  purged,          ///< so many broke that the others are not trusted any more
+  suspected_leak,  ///< in use for longer than leak_after; `took`: how long
+  returned_leak,   ///< what was suspected came back; `took`
+};
+
+/// Something happened in a pool.
+struct pool_event {
+  weir::name name;
+  std::uint64_t sequence = 0;
+  pool_event_kind kind{};
+  close_reason reason{};
+  std::uint32_t slot = 0;        ///< the place
+  std::uint64_t connection = 0;  ///< counts connections
+  duration took{};
+  time_point at{};
+};
+
+/// What has to be done outside of the lock. A slot in `jobs` has the state that says what (connecting, validating,
+/// resetting, closing); the shell does it and reports how it ended (`pool_core::connected` ...), exactly once.
+struct pool_effects {
+  ready_list ready;  ///< to be completed
+  detail::intrusive_list<pool_slot> jobs;
+  bool overdue = false;  ///< some job takes too long: `pool_core::take_overdue`
+};
+
+}  // namespace weir::inline v0

@@ -1,0 +1,197 @@
+#pragma once
+/// \file
+/// `pool_slot`: the place of one connection in a pool, and the two steps that need no lock: taking a connection that is
+/// open to be taken, and putting it back.
+
+#include <weir/core/admission.hpp>
+#include <weir/core/detail/atomic.hpp>
+#include <weir/core/detail/intrusive_list.hpp>
+#include <weir/core/time.hpp>
+#include <weir/stats/coarse_histogram.hpp>
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <source_location>
+#include <string>
+#include <string_view>
+
+namespace weir::inline v0 {
+
+/// What a place in the pool holds. All but `vacant` count against max_size.
+enum class slot_state : std::uint8_t { vacant, connecting, idle, in_use, validating, resetting, closing };
+inline constexpr std::size_t slot_state_count = 7;
+inline constexpr std::string_view slot_state_names[slot_state_count] = {"vacant",     "connecting", "idle",   "in_use",
+                                                                        "validating", "resetting",  "closing"};
+
+/// Why a connection was closed.
+enum class close_reason : std::uint8_t {
+  none,
+  lifetime,     ///< as old as connections get
+  idle,         ///< unused for idle_timeout
+  broken,       ///< found broken when it came back
+  validation,   ///< did not answer
+  reset,        ///< could not be made as good as new
+  invalidated,  ///< by `invalidate`, or with others that broke
+  discarded,    ///< by its user
+  shrink,       ///< max_size was lowered
+  shutdown,     ///< the pool was closed
+  detached,     ///< not closed: taken out of the pool by its user
+};
+inline constexpr std::size_t close_reason_count = 11;
+inline constexpr std::string_view close_reason_names[close_reason_count] = {
+    "none",        "lifetime",  "idle",   "broken",   "validation", "reset",
+    "invalidated", "discarded", "shrink", "shutdown", "detached"};
+
+namespace detail {
+
+/// A short text that one thread writes while others may read it: cut off after 31 characters, never mixed up if the reader
+/// checks a version around it.
+class shared_text {
+ public:
+  static constexpr std::size_t most = 31;
+
+  void assign(std::string_view text) noexcept {
+    if (text.empty()) return words_[0].store(0, relaxed);
+    std::array<char, sizeof(words_)> bytes{};
+    std::memcpy(bytes.data(), text.data(), std::min(text.size(), most));
+    for (std::size_t i = 0; i < words_.size(); ++i) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, bytes.data() + i * sizeof word, sizeof word);
+      words_[i].store(word, relaxed);
+    }
+  }
+  /// Into `to`, of at least most + 1 characters, with a zero at the end.
+  void copy(char* to) const noexcept {
+    for (std::size_t i = 0; i < words_.size(); ++i) {
+      const std::uint64_t word = words_[i].load(relaxed);
+      std::memcpy(to + i * sizeof word, &word, sizeof word);
+    }
+    to[std::strlen(to)] = '\0';
+  }
+
+ private:
+  std::array<atomic<std::uint64_t>, 4> words_{};
+};
+
+}  // namespace detail
+
+/// Shells derive from it and add the connection.
+///
+/// Everything in it is guarded by the pool's lock, but for what its holder owns, and for `word`: {state : 3 | open : 1}. An
+/// *open* slot is idle or in use, and goes from one to the other without the lock, by compare-and-swap. The pool makes a
+/// slot open when it puts it on the list of idle ones, and closes it, under the lock, as soon as anybody has to be told of
+/// it: before the first waiter lines up no slot is open any more. So whoever finds one open overtakes nobody, and a
+/// connection put back into an open slot is missed by nobody; neither needs to look at anything else.
+class pool_slot : public detail::list_hook {
+ public:
+  /// A lease as others see it.
+  struct use {
+    char tag[detail::shared_text::most + 1]{};
+    const char* file = nullptr;
+    const char* touched_file = nullptr;
+    std::uint32_t line = 0;
+    std::uint32_t touched_line = 0;
+    time_point since{};
+  };
+
+  /// Without the lock, from any thread: true if it was open and idle, and is now the caller's.
+  [[nodiscard]] bool try_take() noexcept {
+    std::uint32_t expected = open_idle;
+    return word_.compare_exchange_strong(expected, open_in_use, detail::acquire, detail::relaxed);
+  }
+  /// Without the lock, by its holder: true if it was open, and is idle now.
+  [[nodiscard]] bool try_put() noexcept {
+    std::uint32_t expected = open_in_use;
+    return word_.compare_exchange_strong(expected, open_idle, detail::release, detail::relaxed);
+  }
+
+  // Under the pool's lock.
+  [[nodiscard]] slot_state state() const noexcept {
+    return static_cast<slot_state>(word_.load(detail::acquire) & state_mask);
+  }
+  [[nodiscard]] bool is_open() const noexcept { return (word_.load(detail::relaxed) & open_bit) != 0; }
+  /// Precondition: not open.
+  void set_state(slot_state s) noexcept { word_.store(static_cast<std::uint32_t>(s), detail::release); }
+  void open() noexcept { word_.store(open_idle, detail::release); }
+  /// Nobody takes or puts it without the lock any more. The state in which it is.
+  slot_state shut() noexcept { return static_cast<slot_state>(word_.fetch_and(~open_bit, detail::acq_rel) & state_mask); }
+
+  // By the holder, from taking to putting.
+  void begin_use(time_point now, std::string_view tag, const std::source_location& where) noexcept {
+    uses_.store(uses_.load(detail::relaxed) + 1, detail::release);
+    tag_.assign(tag);
+    file_.store(where.file_name(), detail::relaxed);
+    line_.store(where.line(), detail::relaxed);
+    if (touched_file_.load(detail::relaxed) != nullptr) touched_file_.store(nullptr, detail::relaxed);
+    since_.store(now.time_since_epoch().count(), detail::release);
+  }
+  void touch(const std::source_location& where) noexcept {
+    touched_line_.store(where.line(), detail::relaxed);
+    touched_file_.store(where.file_name(), detail::relaxed);
+  }
+  /// Counts the use that ends now, and notes since when the connection will have been idle.
+  void end_use(time_point now, duration fresh) noexcept {
+    held.record(elapsed(since(), now));
+    idle_since = now;
+    fresh_until = later(now, fresh);
+  }
+  [[nodiscard]] time_point since() const noexcept { return time_point{duration{since_.load(detail::relaxed)}}; }
+
+  // By anybody.
+  [[nodiscard]] std::uint64_t uses() const noexcept { return uses_.load(detail::acquire); }
+  /// Whose it is; false: it went from one to the next just now.
+  [[nodiscard]] bool read_use(use& u) const noexcept {
+    const std::uint64_t before = uses();
+    u.since = time_point{duration{since_.load(detail::acquire)}};
+    tag_.copy(u.tag);
+    u.file = file_.load(detail::relaxed);
+    u.line = line_.load(detail::relaxed);
+    u.touched_file = touched_file_.load(detail::relaxed);
+    u.touched_line = touched_line_.load(detail::relaxed);
+    std::atomic_thread_fence(detail::acquire);
+    return uses_.load(detail::relaxed) == before;
+  }
+
+ private:
+  static constexpr std::uint32_t state_mask = 7, open_bit = 8;
+  static constexpr std::uint32_t open_idle = open_bit | static_cast<std::uint32_t>(slot_state::idle);
+  static constexpr std::uint32_t open_in_use = open_bit | static_cast<std::uint32_t>(slot_state::in_use);
+
+  detail::atomic<std::uint32_t> word_{0};
+  detail::atomic<std::uint32_t> line_{0}, touched_line_{0};
+  detail::atomic<std::uint64_t> uses_{0};
+  detail::atomic<duration::rep> since_{0};
+
+ public:
+  // The holder's while in use, the pool's else.
+  time_point fresh_until{};  ///< may be used without a question until then
+  time_point idle_since{};
+  time_point renew_at = never;  ///< planned end of its life; set while it is nobody's
+
+ private:
+  detail::atomic<const char*> file_{nullptr}, touched_file_{nullptr};
+  detail::shared_text tag_;
+
+ public:
+  coarse_histogram held;  ///< how long its uses lasted, over all connections of this place
+
+  // The pool's.
+  std::uint32_t id = 0;  ///< of the place
+  std::uint32_t endpoint = 0;
+  std::uint32_t attempt = 0;
+  std::uint64_t generation = 0;
+  std::uint64_t number = 0;        ///< counts connections: of the one that is or was here
+  std::uint64_t reported_use = 0;  ///< the use that was reported as leaked
+  time_point born{};
+  time_point dies_at = never;  ///< hard end of its life
+  time_point keepalive_at = never;
+  time_point due = never;  ///< when what is under way has to be finished
+  time_point began{};      ///< when that began
+  close_reason closing{};
+  bool overdue = false;  ///< what is under way takes too long
+  bool unheard = false;  ///< and the shell does not know yet
+  bool keeping_alive = false;
+};
+
+}  // namespace weir::inline v0

@@ -1,0 +1,104 @@
+#pragma once
+/// \file
+/// What a pool shows: numbers (`pool_snapshot`), how long things took (`pool_histograms`), everything about every
+/// connection
+/// (`explain`, JSON). The metrics' names: docs/pools.md.
+
+#include <weir/pool/pool_core.hpp>
+#include <weir/stats/histogram.hpp>
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace weir::inline v0 {
+
+/// Of one instant, but for connections that are taken and put back without the lock at the same time. Counters: since
+/// construction.
+struct pool_snapshot {
+  pool_evidence now;  ///< connections by state, waiters, oldest wait, the last failure to connect
+  std::uint32_t min = 0;
+  std::uint32_t waiters_max = 0;
+  bool closed = false;
+  bool failing = false;                ///< the last attempt to connect has failed
+  double waiter_seconds = 0;           ///< its increase per second is the mean number of waiters
+  double in_use_seconds = 0;           ///< its increase per second is the mean number of connections in use
+  duration predicted_wait{};           ///< of who asked now; zero: unknown, or none
+  std::uint64_t expired_handoffs = 0;  ///< granted when the time was up: never
+
+  // Every acquire that has ended is in one of these.
+  std::uint64_t immediate = 0, waited = 0, timeout = 0, predicted = 0, queue_full = 0, codel = 0, quota = 0,
+                backend_down = 0, cancelled = 0, closed_refused = 0, expired = 0, suspended = 0, refused = 0;
+
+  std::uint64_t opened = 0, connect_failed = 0, connect_timed_out = 0;
+  std::array<std::uint64_t, close_reason_count> closed_for{};  ///< by close_reason
+  std::uint64_t leaks_suspected = 0, leaks_returned = 0, purges = 0, outages = 0;
+  std::uint64_t events = 0;
+
+  [[nodiscard]] std::uint64_t granted() const noexcept { return immediate + waited; }
+  [[nodiscard]] std::uint64_t rejected() const noexcept {
+    return timeout + predicted + queue_full + codel + quota + backend_down + closed_refused + expired + suspended + refused;
+  }
+  /// The ledger: granted + rejected + cancelled + waiting.
+  [[nodiscard]] std::uint64_t arrivals() const noexcept { return granted() + rejected() + cancelled + now.waiting; }
+};
+
+/// How long things took. Waits that were none (immediate grants) are not in `wait_ok`; `pool_snapshot::immediate` counts
+/// them. Those of coarse_histogram are exact to 6 %.
+struct pool_histograms {
+  histogram wait_ok, wait_failed, held, connected, connect_failed, validated, not_validated, was_reset, not_reset;
+};
+
+namespace detail {
+
+/// Under the pool's lock.
+inline pool_snapshot take_snapshot(pool_core& core, time_point now) noexcept {
+  pool_snapshot s;
+  s.now = core.look(now);
+  s.min = core.config().min_size;
+  s.waiters_max = core.queue().capacity();
+  s.closed = core.is_closed();
+  s.failing = core.is_failing();
+  s.waiter_seconds = core.queue().waiter_seconds(now);
+  std::uint64_t uses = 0;
+  for (const pool_slot* slot : core.table().slots()) {
+    uses += slot->uses();
+    s.in_use_seconds += std::chrono::duration<double>(slot->held.sum()).count();
+    if (slot->state() == slot_state::in_use) {
+      s.in_use_seconds += std::max(0.0, std::chrono::duration<double>(elapsed(slot->since(), now)).count());
+    }
+  }
+  if (s.now.idle == 0) s.predicted_wait = core.queue().predicted_wait(1, now).value_or(duration::zero());
+
+  const auto& done = core.queue().totals();
+  const auto& totals = core.totals();
+  const auto ended = [&](wait_outcome how) { return done.ended[static_cast<std::size_t>(how)]; };
+  s.waited = totals.waited;
+  s.expired_handoffs = totals.expired_handoffs;
+  s.immediate = uses - totals.waited;
+  s.timeout = ended(wait_outcome::timed_out);
+  s.predicted = done.would_miss_deadline;
+  s.queue_full = done.queue_full;
+  s.codel = ended(wait_outcome::shed) - totals.shed_when_down;
+  s.backend_down = totals.backend_down + totals.shed_when_down;
+  s.cancelled = ended(wait_outcome::cancelled);
+  s.closed_refused = totals.closed + done.closed + ended(wait_outcome::closed);
+  s.expired = totals.expired + done.expired;
+  s.suspended = totals.suspended;
+  s.refused = totals.refused;
+
+  s.opened = totals.opened;
+  s.connect_failed = totals.connect_failed;
+  s.connect_timed_out = totals.connect_timed_out;
+  s.closed_for = totals.closed_for;
+  s.leaks_suspected = totals.leaks_suspected;
+  s.leaks_returned = totals.leaks_returned;
+  s.purges = totals.purges;
+  s.outages = totals.outages;
+  s.events = core.events();
+  return s;
+}
+
+}  // namespace detail
+}  // namespace weir::inline v0

@@ -1,0 +1,156 @@
+// What time does to connections: renewal one after the other, idle ones, leaks.
+#include "support/pool_driver.hpp"
+
+namespace weir {
+namespace {
+
+using namespace std::chrono_literals;
+using state = slot_state;
+
+std::vector<pool_event> retirements(const pool_driver& pool) {
+  std::vector<pool_event> found;
+  for (const pool_event& e : pool.events) {
+    if (e.kind == pool_event_kind::closed && e.reason == close_reason::lifetime) found.push_back(e);
+  }
+  return found;
+}
+
+TEST(PoolAge, IdleConnectionsAreRenewedBeforeTheirTimeOneAfterTheOther) {
+  pool_driver pool{
+      {.max_size = 10, .min_size = 10, .max_connecting = 10, .max_lifetime = 10s, .idle_timeout = duration::max()}};
+  pool.finish_jobs();
+  pool.jobs_end_at_once = true;
+  pool.pass(60s);
+  const auto found = retirements(pool);
+  ASSERT_GE(found.size(), 50u);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    EXPECT_GE(found[i].took, 8s);
+    EXPECT_LE(found[i].took, 10s);
+  }
+  // A tenth of the lifetime over max_size.
+  for (std::size_t i = 1; i < found.size(); ++i) EXPECT_GE(found[i].at - found[i - 1].at, 100ms);
+}
+
+TEST(PoolAge, TheNewOneIsOpenedFirstWhereThereIsRoom) {
+  pool_driver pool{{.max_size = 2, .min_size = 1, .max_lifetime = 10s, .idle_timeout = duration::max()}};
+  pool.connect_ok();
+  pool.pass(9s);
+  EXPECT_TRUE(retirements(pool).empty());
+  ASSERT_EQ(pool.connecting.size(), 1u);
+  EXPECT_EQ(pool.in_state(state::idle), 1u);
+  pool.connect_ok();
+  pool.pass(1ms);
+  EXPECT_EQ(retirements(pool).size(), 1u);
+  pool.finish_jobs();
+  pool.pass(1s);
+  EXPECT_EQ(pool.in_state(state::idle), 1u);
+  EXPECT_EQ(pool.core->totals().opened, 2u);
+}
+
+TEST(PoolAge, AFullPoolRenewsOnlyWhenNobodyWaitsUntilItHasTo) {
+  pool_driver pool{{.max_size = 1, .acquire_timeout = duration::max(), .max_lifetime = 10s}};
+  auto* holder = &pool.ask();
+  pool.connect_ok();
+  auto* next = &pool.ask();
+  pool.pass(9s + 1ms);
+  pool.put(holder->slot);
+  EXPECT_TRUE(next->granted()) << "somebody waited";
+  EXPECT_TRUE(retirements(pool).empty());
+  holder = next;
+  next = &pool.ask();
+  pool.pass(1s);
+  pool.put(holder->slot);
+  EXPECT_FALSE(next->done);
+  EXPECT_EQ(retirements(pool).size(), 1u) << "as old as it may get";
+  pool.finish_jobs();
+  EXPECT_TRUE(next->granted());
+}
+
+TEST(PoolAge, AConnectionInUseIsRenewedWhenItComesBack) {
+  pool_driver pool{{.max_size = 1, .max_lifetime = 10s}};
+  auto& a = pool.ask();
+  pool.connect_ok();
+  pool.pass(9s + 1ms);
+  EXPECT_FALSE(pool.put_open(a.slot));
+  EXPECT_EQ(retirements(pool).size(), 1u);
+  pool.close_ends();
+  EXPECT_EQ(pool.connecting.size(), 1u) << "a new one in its place, also without demand";
+}
+
+TEST(PoolAge, NothingIdleOutlivesItsLifetime) {
+  pool_driver pool{{.max_size = 3,
+                    .min_size = 3,
+                    .max_connecting = 1,
+                    .connect_timeout = 1h,
+                    .max_lifetime = 10s,
+                    .idle_timeout = duration::max()}};
+  pool.connect_ok();
+  pool.connect_ok();
+  pool.connect_ok();
+  pool.pass(9s + 1ms);
+  // Nobody answers the attempt to replace: the others must go nevertheless.
+  pool.pass(999ms);
+  EXPECT_EQ(retirements(pool).size(), 3u);
+}
+
+TEST(PoolAge, UnusedConnectionsAreClosedDownToMinSize) {
+  pool_driver pool{{.max_size = 4, .min_size = 1, .max_connecting = 4, .keepalive = duration::max(), .idle_timeout = 10s}};
+  for (int i = 0; i < 4; ++i) pool.ask();
+  pool.finish_jobs();
+  for (auto& w : pool.waiters) pool.put(w.slot);
+  pool.jobs_end_at_once = true;
+  pool.pass(10s - 1ms);
+  EXPECT_EQ(pool.in_state(state::idle), 4u);
+  pool.pass(2ms);
+  EXPECT_EQ(pool.in_state(state::idle), 1u);
+  EXPECT_EQ(pool.closed_for(close_reason::idle), 3u);
+}
+
+TEST(PoolAge, TheOneThatIsUsedStays) {
+  pool_driver pool{{.max_size = 3, .min_size = 0, .max_connecting = 3, .keepalive = duration::max(), .idle_timeout = 10s}};
+  for (int i = 0; i < 3; ++i) pool.ask();
+  pool.finish_jobs();
+  for (auto& w : pool.waiters) pool.put(w.slot);
+  pool.jobs_end_at_once = true;
+  for (int i = 0; i < 30; ++i) {
+    pool.pass(500ms);
+    pool_slot* s = pool.take();
+    ASSERT_NE(s, nullptr);
+    pool.put_open(s);
+  }
+  EXPECT_EQ(pool.in_state(state::idle), 1u);
+}
+
+TEST(PoolAge, ALeakIsReportedOnceAndItsReturnToo) {
+  pool_driver pool{{.max_size = 2, .leak_after = 1s}};
+  auto& a = pool.ask(never, "forgetful");
+  pool.connect_ok();
+  pool.pass(1s);
+  ASSERT_EQ(pool.events_of(pool_event_kind::suspected_leak), 1u);
+  EXPECT_EQ(pool.events.back().took, 1s);
+  pool.pass(10s);
+  EXPECT_EQ(pool.core->totals().leaks_suspected, 1u);
+  EXPECT_FALSE(pool.put_open(a.slot)) << "the pool is told";
+  EXPECT_EQ(pool.core->totals().leaks_returned, 1u);
+  pool_slot* again = pool.take();
+  pool.pass(10s);
+  EXPECT_EQ(pool.core->totals().leaks_suspected, 2u) << "another use of the same connection";
+  pool.put(again);
+}
+
+TEST(PoolAge, UsesThatNeedNoLockAreWatchedToo) {
+  pool_driver pool{{.max_size = 1, .min_size = 1, .leak_after = 2s}};
+  pool.connect_ok();
+  pool_slot* s = pool.take();
+  ASSERT_NE(s, nullptr);
+  pool.put(s);
+  pool.pass(10s);
+  ASSERT_TRUE(s->try_take());
+  s->begin_use(pool.now, "x", std::source_location::current());
+  pool.pass(3s);
+  EXPECT_EQ(pool.core->totals().leaks_suspected, 1u);
+  EXPECT_FALSE(pool.put_open(s));
+}
+
+}  // namespace
+}  // namespace weir
