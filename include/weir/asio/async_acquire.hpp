@@ -28,6 +28,10 @@ concept waiting_queue = admission_policy<Q> && requires(Q& q, typename Q::operat
   { q.withdraw(op) } -> std::same_as<bool>;
 };
 
+namespace detail {
+struct wait_of;
+}
+
 /// Cancels a wait from any thread. Make one, pass it to `async_acquire`, keep a copy. Copies refer to the same wait: the
 /// last one that was begun with it. Thread-safe.
 class wait_handle {
@@ -38,11 +42,21 @@ class wait_handle {
   bool cancel() const noexcept { return wait_ != nullptr && wait_->cancel(); }
 
  private:
+  friend struct detail::wait_of;
   template <waiting_queue Queue, class Token>
   friend auto async_acquire(Queue&, const call&, const wait_handle&, Token&&);
 
   std::shared_ptr<detail::cancellable_wait> wait_;
 };
+
+namespace detail {
+
+/// What a handle refers to, for other things to wait for than queues.
+struct wait_of {
+  static const std::shared_ptr<cancellable_wait>& handle(const wait_handle& h) noexcept { return h.wait_; }
+};
+
+}  // namespace detail
 
 /// Waits for its turn. Completion signature: `void(weir::result<permit>)`, on the handler's associated executor, never
 /// inline. Errors (as values): those of `wait_queue::acquire`.
@@ -71,10 +85,10 @@ auto async_acquire(Queue& queue, const call& c, const wait_handle& handle, Token
 namespace detail {
 
 /// As `async_acquire`, for a call that `try_first` has refused.
-template <waiting_queue Queue, class Token>
-auto async_wait_in_line(Queue& queue, const call& c, Token&& token) {
-  return boost::asio::async_initiate<Token, void(result<typename Queue::permit>)>(
-      acquire_initiation<false>{}, token, &queue, c, std::shared_ptr<cancellable_wait>{});
+template <class Queue, class Call, class Token>
+auto async_wait_in_line(Queue& queue, const Call& c, Token&& token) {
+  return boost::asio::async_initiate<Token, void(answer_of<Queue>)>(acquire_initiation<false>{}, token, &queue, c,
+                                                                    std::shared_ptr<cancellable_wait>{});
 }
 
 }  // namespace detail

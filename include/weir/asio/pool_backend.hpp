@@ -26,7 +26,7 @@ namespace weir::inline v0 {
 /// cancellation_type::terminal: the coroutine must end soon after. The connection is closed after a cancelled `validate` or
 /// `reset`.
 template <class B>
-concept pool_backend = std::movable<typename B::connection> && requires(B& b, connect_context c) {
+concept pool_backend = std::move_constructible<typename B::connection> && requires(B& b, connect_context c) {
   { b.connect(c) } -> std::same_as<boost::asio::awaitable<typename B::connection>>;
 };
 

@@ -43,31 +43,44 @@ struct cancellable_wait {
   bool (*stop)(void*) noexcept = nullptr;
 };
 
+/// What those who wait in `Queue` get: result<permit>, unless it says otherwise.
+template <class Queue>
+struct answer_from {
+  using type = result<typename Queue::permit>;
+};
+template <class Queue>
+  requires requires { typename Queue::answer; }
+struct answer_from<Queue> {
+  using type = typename Queue::answer;
+};
+template <class Queue>
+using answer_of = typename answer_from<Queue>::type;
+
 /// An answer on its way to its handler. Dropped on the way, a permit in it is refunded: its call never started.
-template <class Handler, class Permit>
+template <class Handler, class Answer>
 struct answer_delivery {
   using allocator_type = boost::asio::associated_allocator_t<Handler>;
 
-  answer_delivery(Handler&& h, result<Permit>&& a) : handler(std::move(h)), answer(std::move(a)) {}
+  answer_delivery(Handler&& h, Answer&& a) : handler(std::move(h)), answer(std::move(a)) {}
   answer_delivery(answer_delivery&&) = default;
   ~answer_delivery() {
     if (answer) answer->cancel();
   }
 
   void operator()() {
-    result<Permit> delivered = std::move(answer);
+    Answer delivered = std::move(answer);
     std::move(handler)(std::move(delivered));
   }
   [[nodiscard]] allocator_type get_allocator() const noexcept { return boost::asio::get_associated_allocator(handler); }
 
   Handler handler;
-  result<Permit> answer;
+  Answer answer;
 };
 
-template <class Handler, class Permit>
-void post_answer(Handler handler, result<Permit> answer) {
+template <class Handler, class Answer>
+void post_answer(Handler handler, Answer answer) {
   auto executor = boost::asio::get_associated_executor(handler);
-  boost::asio::post(executor, answer_delivery<Handler, Permit>{std::move(handler), std::move(answer)});
+  boost::asio::post(executor, answer_delivery<Handler, Answer>{std::move(handler), std::move(answer)});
 }
 
 /// One wait. Its owners, in this order: the initiation until it waits; the queue and the context's registry; then whoever
@@ -83,7 +96,8 @@ class acquire_operation final : public Queue::operation, public registered_wait 
   using allocator_traits = std::allocator_traits<allocator>;
 
  public:
-  static void launch(Queue& queue, const call& c, std::shared_ptr<cancellable_wait> handle, Handler handler) {
+  template <class Call>
+  static void launch(Queue& queue, const Call& c, std::shared_ptr<cancellable_wait> handle, Handler handler) {
     auto waits = wait_registry::of(boost::asio::get_associated_executor(handler));
     allocator memory{boost::asio::get_associated_allocator(handler)};
     acquire_operation* op = allocator_traits::allocate(memory, 1);
@@ -140,7 +154,8 @@ class acquire_operation final : public Queue::operation, public registered_wait 
     }
   }
 
-  void begin(const call& c) {
+  template <class Call>
+  void begin(const Call& c) {
     if (handle_) {
       handle_->begin(this, [](void* op) noexcept {
         auto& self = *static_cast<acquire_operation*>(op);
@@ -210,8 +225,8 @@ class acquire_operation final : public Queue::operation, public registered_wait 
 /// `first`: the call has not been tried yet.
 template <bool First>
 struct acquire_initiation {
-  template <class Handler, class Queue>
-  void operator()(Handler&& handler, Queue* queue, const call& c, std::shared_ptr<cancellable_wait> handle) const {
+  template <class Handler, class Queue, class Call>
+  void operator()(Handler&& handler, Queue* queue, const Call& c, std::shared_ptr<cancellable_wait> handle) const {
     if constexpr (First) {
       if (auto answer = queue->try_first(c); answer || !waiting_helps(answer.error())) {
         return post_answer(std::forward<Handler>(handler), std::move(answer));

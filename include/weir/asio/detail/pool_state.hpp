@@ -1,0 +1,186 @@
+#pragma once
+/// \file
+/// The shell of `pool_core` on Asio: its jobs are coroutines, its time is one timer.
+
+#include <weir/asio/pool_backend.hpp>
+#include <weir/pool/detail/failure_cause.hpp>
+#include <weir/pool/detail/pool_shell.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/wait_traits.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+namespace weir::inline v0::detail {
+
+template <class Backend, class Executor, class Clock, class Observer>
+class asio_pool_state final
+    : public pool_shell<asio_pool_state<Backend, Executor, Clock, Observer>, Backend, Clock, Observer> {
+  using base = pool_shell<asio_pool_state, Backend, Clock, Observer>;
+  using timer_type = boost::asio::basic_waitable_timer<std::chrono::steady_clock,
+                                                       boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
+
+ public:
+  using slot_type = typename base::slot_type;
+
+  asio_pool_state(const Executor& executor, Backend backend, const pool_config& config, Observer observer, Clock clock)
+      : base(std::move(backend), config, std::move(observer), std::move(clock)), executor_(executor), timer_(executor) {}
+
+  void begin() { base::begin(); }
+  void end() noexcept {
+    base::orphan();
+    std::lock_guard lock{timer_mutex_};
+    ended_ = true;
+    timer_.cancel();
+  }
+  [[nodiscard]] Executor get_executor() const noexcept { return executor_; }
+
+  // Of pool_shell.
+  void start(slot_type& slot) noexcept {
+    if (context_is_gone_.load(acquire)) return give_up_without_context(slot);
+    // Of its own, so that a late cancellation of the last job does not meet the next one.
+    std::shared_ptr<running_job> job;
+    try {
+      job = std::make_shared<running_job>(this->shared_from_this(), slot);
+      {
+        std::lock_guard lock{timer_mutex_};
+        job_of(slot) = job;
+      }
+      boost::asio::co_spawn(
+          job->strand, [job] { return run(*job); },
+          boost::asio::bind_cancellation_slot(job->signal.slot(), [job](std::exception_ptr) {}));
+    } catch (...) {
+      if (job != nullptr) job->reported = true;
+      failed(slot, std::current_exception());
+    }
+  }
+  void give_up(slot_type& slot) noexcept {
+    std::shared_ptr<running_job> job;
+    {
+      std::lock_guard lock{timer_mutex_};
+      job = job_of(slot).lock();
+    }
+    if (job == nullptr) return;
+    boost::asio::post(job->strand, [job] { job->signal.emit(boost::asio::cancellation_type::terminal); });
+  }
+  void wake_at(time_point t) noexcept {
+    const duration rest = std::clamp<duration>(elapsed(this->now(), t), duration::zero(), std::chrono::hours{24});
+    std::lock_guard lock{timer_mutex_};
+    if (ended_) return;
+    timer_.expires_after(rest);
+    timer_.async_wait([self = this->shared_from_this()](const boost::system::error_code& error) {
+      if (error) return;
+      self->woke();
+      self->see_time();
+    });
+  }
+
+ private:
+  /// Of one slot, from its start to its report. Dropped without having run to its end: the context is gone.
+  struct running_job {
+    running_job(std::shared_ptr<asio_pool_state> p, slot_type& s)
+        : pool(std::move(p)), slot(s), strand(boost::asio::make_strand(pool->executor_)) {}
+    ~running_job() {
+      if (reported) return;
+      pool->context_is_gone_.store(true, release);
+      pool->give_up_without_context(slot);
+    }
+
+    std::shared_ptr<asio_pool_state> pool;
+    slot_type& slot;
+    boost::asio::strand<Executor> strand;
+    boost::asio::cancellation_signal signal;
+    bool reported = false;
+  };
+
+  static boost::asio::awaitable<void> run(running_job& job) {
+    const auto& pool = job.pool;
+    slot_type& slot = job.slot;
+    std::exception_ptr failure;
+    try {
+      switch (slot.state()) {
+        case slot_state::connecting:
+          slot.conn.emplace(co_await pool->backend_.connect(
+              connect_context{.deadline = slot.due, .endpoint = slot.endpoint, .attempt = slot.attempt}));
+          break;
+        case slot_state::validating:
+          if constexpr (validates<Backend>) co_await pool->backend_.validate(*slot.conn);
+          break;
+        case slot_state::resetting:
+          if constexpr (resets<Backend>) co_await pool->backend_.reset(*slot.conn);
+          break;
+        default:
+          if constexpr (closes<Backend>) co_await pool->backend_.close(*slot.conn);
+          break;
+      }
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    job.reported = true;
+    if (failure) {
+      pool->failed(slot, failure);
+    } else {
+      pool->done(slot);
+    }
+  }
+
+  void done(slot_type& slot) noexcept {
+    const slot_state s = slot.state();
+    if (s == slot_state::closing) slot.conn.reset();
+    this->with_core([&](pool_core& core, time_point now, pool_effects& fx) {
+      switch (s) {
+        case slot_state::connecting: return core.connected(slot, now, fx);
+        case slot_state::validating: return core.validated(slot, true, now, fx);
+        case slot_state::resetting: return core.was_reset(slot, true, now, fx);
+        default: return core.was_closed(slot, now, fx);
+      }
+    });
+  }
+  void failed(slot_type& slot, const std::exception_ptr& why) noexcept {
+    const slot_state s = slot.state();
+    std::shared_ptr<const connect_failure> cause;
+    if (s == slot_state::connecting) cause = cause_of(why, this->now());
+    if (s == slot_state::connecting || s == slot_state::closing) slot.conn.reset();
+    this->with_core([&](pool_core& core, time_point now, pool_effects& fx) {
+      switch (s) {
+        case slot_state::connecting: return core.connect_failed(slot, std::move(cause), now, fx);
+        case slot_state::validating: return core.validated(slot, false, now, fx);
+        case slot_state::resetting: return core.was_reset(slot, false, now, fx);
+        default: return core.was_closed(slot, now, fx);
+      }
+    });
+  }
+  /// There is nobody to run coroutines any more: what is left is dropped.
+  void give_up_without_context(slot_type& slot) noexcept {
+    base::close();
+    failed(slot, nullptr);
+  }
+
+  /// Under timer_mutex_.
+  std::weak_ptr<running_job>& job_of(const slot_type& slot) {
+    if (jobs_.size() <= slot.id) jobs_.resize(slot.id + 1);
+    return jobs_[slot.id];
+  }
+
+  Executor executor_;
+  std::mutex timer_mutex_;
+  timer_type timer_;                             // guarded by timer_mutex_
+  bool ended_ = false;                           // guarded by timer_mutex_
+  std::deque<std::weak_ptr<running_job>> jobs_;  // guarded by timer_mutex_
+  atomic<bool> context_is_gone_{false};
+};
+
+}  // namespace weir::inline v0::detail

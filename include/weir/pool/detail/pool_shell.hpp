@@ -1,0 +1,495 @@
+#pragma once
+/// \file
+/// What the shells of `pool_core` share: the lock, the clock, the way without the lock, leases, and what a wait is.
+
+#include <weir/core/admission.hpp>
+#include <weir/core/default_clock.hpp>
+#include <weir/core/detail/mutex.hpp>
+#include <weir/core/detail/per_thread.hpp>
+#include <weir/core/observer.hpp>
+#include <weir/pool/backend.hpp>
+#include <weir/pool/pool_core.hpp>
+#include <weir/pool/pool_snapshot.hpp>
+#include <weir/queue/wait_operation.hpp>
+
+#include <array>
+#include <cassert>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <source_location>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace weir::inline v0 {
+
+template <class Shell>
+class pool_lease;
+
+namespace detail {
+
+/// A call and where it was made.
+struct pool_call : call {
+  std::source_location where{};
+};
+
+/// Which connection this thread gave back last, of each of a few pools: it is still warm.
+struct pool_hint {
+  std::uint64_t pool = 0;  // 0: none
+  pool_slot* slot = nullptr;
+};
+struct pool_hints {
+  static constexpr std::size_t kept = 4;
+  std::array<pool_hint, kept> of{};
+
+  pool_hint& operator[](std::uint64_t pool) noexcept { return of[pool % kept]; }
+};
+/// Pools are told apart by number, and a slot lives as long as its pool, so that a hint of a pool that is gone is never
+/// followed.
+inline pool_hints& my_hints() noexcept {
+  static constinit thread_local pool_hints mine;
+  return mine;
+}
+inline std::uint64_t next_pool_number() noexcept {
+  static constinit std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, relaxed) + 1;
+}
+
+/// `Shell` derives from it and has `void start(pool_slot&)`: does the job that a slot's state says, on whatever thread;
+/// `void give_up(pool_slot&)`: a job takes too long; `void wake_at(time_point)`: when to call `see_time` next, or earlier.
+///
+/// Lives until the pool has been closed and the last connection and job has come back (`keep_alive_`): a lease needs no
+/// count of its own.
+template <class Shell, class Backend, clock_source Clock, class Observer>
+class pool_shell : public std::enable_shared_from_this<Shell> {
+ public:
+  using connection = typename Backend::connection;
+  using lease = pool_lease<Shell>;
+  using permit = lease;
+  using answer = pool_result<lease>;
+
+  /// A place with its connection.
+  struct slot_type : pool_slot {
+    std::optional<connection> conn;
+    Shell* shell = nullptr;
+  };
+
+  /// One wait: see wait_operation.
+  class operation : public pool_waiter {
+   public:
+    operation() noexcept = default;
+    operation(const operation&) = delete;
+    operation& operator=(const operation&) = delete;
+    ~operation() {
+      assert(where != state::waiting && "destroyed while it waits");
+      refund();
+    }
+    [[nodiscard]] answer take() noexcept {
+      assert(where == state::ended);
+      if (auto* granted = static_cast<slot_type*>(std::exchange(slot, nullptr))) {
+        return answer{boost::system::in_place_value, lease{*granted}};
+      }
+      return answer{boost::system::in_place_error, rejection{why, pool_, {}, {}}, waited, std::move(evidence)};
+    }
+
+   protected:
+    void keep(lease&& l) noexcept {
+      slot = l.let_go();
+      ended = wait_outcome::granted;
+      where = state::ended;
+    }
+    void refund() noexcept {
+      if (slot == nullptr) return;
+      ended = wait_outcome::cancelled;
+      why = errc::cancelled;
+      lease{*static_cast<slot_type*>(std::exchange(slot, nullptr))}.cancel();
+    }
+
+   private:
+    friend class pool_shell;
+    name pool_;
+  };
+
+  pool_shell(Backend backend, const pool_config& config, Observer observer, Clock clock)
+      : backend_(std::move(backend)), clock_(std::move(clock)), publisher_(std::move(observer)) {
+    throw_if(validate(config));
+    fresh_for_.store(config.validate_after_idle.count(), relaxed);
+    reset_on_return_.store(config.reset_on_return, relaxed);
+    core_.emplace(config, pool_abilities{.validates = validates<Backend>, .resets = resets<Backend>},
+                  more_slots(config.max_size), clock_.now());
+    name_ = core_->name();
+  }
+  pool_shell(const pool_shell&) = delete;
+  pool_shell& operator=(const pool_shell&) = delete;
+
+  void begin() {
+    act([](pool_core& core, time_point now, pool_effects& fx) { core.start(now, fx); });
+  }
+
+  [[nodiscard]] answer try_acquire(const pool_call& c) noexcept {
+    const time_point now = time_of(c);
+    if (slot_type* slot = take_open(c, now)) return answer{boost::system::in_place_value, lease{*slot}};
+    return ask(c, now, true);
+  }
+  /// As `try_acquire`, but what waiting can cure (`waiting_helps`) is not counted and has no evidence: the caller goes on
+  /// with `wait`.
+  [[nodiscard]] answer try_first(const pool_call& c) noexcept {
+    const time_point now = time_of(c);
+    if (slot_type* slot = take_open(c, now)) return answer{boost::system::in_place_value, lease{*slot}};
+    return ask(c, now, false);
+  }
+
+  /// Nothing: `op` waits, and will be completed exactly once, on any thread, maybe before this returns. Else the answer.
+  [[nodiscard]] std::optional<answer> wait(operation& op, const pool_call& c) noexcept {
+    op.refund();
+    op.ask(c);
+    op.site = c.where;
+    op.pool_ = name_;
+    std::optional<errc> why;
+    duration predicted{};
+    std::shared_ptr<const pool_evidence> evidence;
+    act(time_of(c), [&](pool_core& core, time_point now, pool_effects& fx) {
+      why = core.wait(op, now, fx);
+      if (!why) return;
+      if (*why == errc::would_miss_deadline) predicted = core.queue().predicted_wait(1, now).value_or(duration::zero());
+      evidence = core.evidence(now);
+    });
+    if (!why) return std::nullopt;
+    return refusal(*why, predicted, std::move(evidence));
+  }
+  bool cancel(operation& op) noexcept {
+    return act([&](pool_core& core, time_point now, pool_effects& fx) { return core.cancel(op, now, fx); });
+  }
+  [[nodiscard]] bool withdraw(operation& op) noexcept {
+    return act([&](pool_core& core, time_point now, pool_effects& fx) { return core.withdraw(op, now, fx); });
+  }
+
+  void give_back(slot_type& slot, weir::give_back how) noexcept {
+    using kind = weir::give_back;
+    if constexpr (knows_broken<Backend>) {
+      if (how <= kind::clean && std::as_const(backend_).is_broken(*slot.conn)) how = kind::broken;
+    }
+    const time_point now = clock_.now();
+    slot.end_use(now, duration{fresh_for_.load(relaxed)});
+    const bool as_it_is = how == kind::clean || (how == kind::used && !(resets<Backend> && reset_on_return_.load(relaxed)));
+    if (as_it_is && now < slot.renew_at) {
+      // Before it is anybody's; what happens to the place after that does not matter to the hint.
+      my_hints()[number_] = {number_, &slot};
+      if (slot.try_put()) return;
+    }
+    act(now, [&](pool_core& core, time_point t, pool_effects& fx) { core.put(slot, how, t, fx); });
+  }
+
+  void see_time() noexcept {
+    act([](pool_core& core, time_point now, pool_effects& fx) { core.pass(now, fx); });
+  }
+
+  void suspend() noexcept {
+    act([](pool_core& core, time_point now, pool_effects& fx) { core.suspend(now, fx); });
+  }
+  void resume() noexcept {
+    act([](pool_core& core, time_point now, pool_effects& fx) { core.resume(now, fx); });
+  }
+  void invalidate() noexcept {
+    act([](pool_core& core, time_point now, pool_effects& fx) { core.invalidate(now, fx); });
+  }
+  void close() noexcept {
+    act([](pool_core& core, time_point now, pool_effects& fx) { core.close(now, fx); });
+  }
+  /// The handle goes: closes, and stays until everything has come back.
+  void orphan() noexcept {
+    auto self = this->shared_from_this();
+    {
+      scoped_lock lock{mutex_};
+      keep_alive_ = self;
+    }
+    close();
+  }
+
+  std::optional<config_error> reconfigure(pool_config config) {
+    if (auto wrong = validate(config)) return wrong;
+    std::vector<pool_slot*> slots;
+    std::optional<config_error> wrong;
+    scoped_lock one_at_a_time{reconfiguring_};
+    {
+      scoped_lock lock{mutex_};
+      const pool_config& old = core_->config();
+      const auto keep = [&](bool same, const char* field) {
+        if (!same) wrong = config_error{std::string{"pool_config."} + field, "cannot be changed while the pool exists"};
+      };
+      keep(config.name == old.name, "name");
+      keep(config.endpoints == old.endpoints, "endpoints");
+      keep(config.order == old.order, "order");
+      keep(config.waiters_at_most() <= old.waiters_at_most() || config.waiters_at_most() <= core_->queue().room(),
+           "max_waiters");
+    }
+    if (wrong) return wrong;
+    slots = more_slots(config.max_size);
+    fresh_for_.store(config.validate_after_idle.count(), relaxed);
+    reset_on_return_.store(config.reset_on_return, relaxed);
+    act([&](pool_core& core, time_point now, pool_effects& fx) { core.reconfigure(config, slots, now, fx); });
+    return std::nullopt;
+  }
+
+  [[nodiscard]] pool_snapshot snapshot() const {
+    const time_point now = clock_.now();
+    scoped_lock lock{mutex_};
+    return take_snapshot(*core_, now);
+  }
+  /// Errors: std::bad_alloc.
+  [[nodiscard]] pool_histograms histograms() const {
+    scoped_lock slots_stay{reconfiguring_};
+    const recording_histogram *ok = nullptr, *failed[] = {nullptr, nullptr, nullptr};
+    const pool_core::durations* lasted = nullptr;
+    {
+      scoped_lock lock{mutex_};
+      const wait_queue_core& queue = core_->queue();
+      ok = &queue.waits(wait_outcome::granted);
+      failed[0] = &queue.waits(wait_outcome::timed_out);
+      failed[1] = &queue.waits(wait_outcome::shed);
+      failed[2] = &queue.waits(wait_outcome::closed);
+      lasted = &core_->lasted();
+    }
+    pool_histograms h;
+    h.wait_ok = ok->snapshot();
+    for (const auto* part : failed) h.wait_failed.merge(part->snapshot());
+    for (const auto& slot : slots_) slot->held.add_to(h.held);
+    lasted->connected.add_to(h.connected);
+    lasted->connect_failed.add_to(h.connect_failed);
+    lasted->validated.add_to(h.validated);
+    lasted->not_validated.add_to(h.not_validated);
+    lasted->was_reset.add_to(h.was_reset);
+    lasted->not_reset.add_to(h.not_reset);
+    return h;
+  }
+
+  [[nodiscard]] time_point now() const noexcept { return clock_.now(); }
+  [[nodiscard]] weir::name name() const noexcept { return name_; }
+  [[nodiscard]] Backend& backend() noexcept { return backend_; }
+  [[nodiscard]] std::uint64_t swallowed() const noexcept { return publisher_.swallowed(); }
+
+ protected:
+  ~pool_shell() = default;
+
+  /// Runs `decide` under the lock, and after it whatever follows. `now`: read before.
+  template <class F>
+  auto act(time_point now, F&& decide) noexcept {
+    pool_effects fx;
+    std::shared_ptr<Shell> last;
+    time_point wake = never;
+    [[maybe_unused]] bool told = false;
+    const auto locked = [&] {
+      scoped_lock lock{mutex_};
+      const auto before = core_->events();
+      if constexpr (std::is_void_v<std::invoke_result_t<F, pool_core&, time_point, pool_effects&>>) {
+        decide(*core_, now, fx);
+        end_of_act(before, fx, wake, told, last);
+      } else {
+        const auto answer = decide(*core_, now, fx);
+        end_of_act(before, fx, wake, told, last);
+        return answer;
+      }
+    };
+    if constexpr (std::is_void_v<decltype(locked())>) {
+      locked();
+      follow(fx, wake, told);
+    } else {
+      const auto answer = locked();
+      follow(fx, wake, told);
+      return answer;
+    }
+  }
+  template <class F>
+  auto act(F&& decide) noexcept {
+    return act(clock_.now(), std::forward<F>(decide));
+  }
+
+  /// `wake` of the last call of `wake_at` has come.
+  void woke() noexcept {
+    scoped_lock lock{mutex_};
+    planned_ = never;
+  }
+
+  static Shell& self(pool_shell& s) noexcept { return static_cast<Shell&>(s); }
+
+  Backend backend_;
+  [[no_unique_address]] mutable Clock clock_;
+
+ private:
+  [[nodiscard]] time_point time_of(const call& c) const noexcept { return c.now == read_clock ? clock_.now() : c.now; }
+
+  /// A connection that this thread has given back, if it is still there and fresh.
+  slot_type* take_open(const pool_call& c, time_point now) noexcept {
+    const pool_hint hint = my_hints()[number_];
+    if (hint.pool != number_ || c.deadline <= now || !hint.slot->try_take()) return nullptr;
+    if (validates<Backend> && hint.slot->fresh_until < now) {
+      scoped_lock lock{mutex_};
+      core_->take_back(*hint.slot);
+      return nullptr;
+    }
+    hint.slot->begin_use(now, c.tag, c.where);
+    return static_cast<slot_type*>(hint.slot);
+  }
+
+  answer ask(const pool_call& c, time_point now, bool final) noexcept {
+    errc why{};
+    std::shared_ptr<const pool_evidence> evidence;
+    pool_slot* slot = act(now, [&](pool_core& core, time_point t, pool_effects& fx) {
+      pool_slot* taken = core.try_take(c, c.where, t, fx, why);
+      const bool curable = why == errc::over_capacity || why == errc::suspended;
+      if (taken != nullptr || (curable && !final)) return taken;
+      if (curable) core.count_refusal(why);
+      evidence = core.evidence(t);
+      return taken;
+    });
+    if (slot != nullptr) return answer{boost::system::in_place_value, lease{*static_cast<slot_type*>(slot)}};
+    return refusal(why, {}, std::move(evidence));
+  }
+
+  answer refusal(errc why, duration predicted, std::shared_ptr<const pool_evidence> evidence) const noexcept {
+    const duration retry = why == errc::backend_down && evidence != nullptr ? evidence->next_probe_in : duration::zero();
+    return answer{boost::system::in_place_error, rejection{why, name_, retry, predicted}, duration::zero(),
+                  std::move(evidence)};
+  }
+
+  void end_of_act(std::uint64_t before, const pool_effects& fx, time_point& wake, bool& told,
+                  std::shared_ptr<Shell>& last) noexcept WEIR_REQUIRES(mutex_) {
+    static_cast<void>(fx);
+    told = core_->events() != before;
+    const time_point next = core_->next_event();
+    if (next < planned_) wake = planned_ = next;
+    if (keep_alive_ != nullptr && core_->table().occupied() == 0) last = std::move(keep_alive_);
+  }
+
+  void follow(pool_effects& fx, time_point wake, bool told) noexcept {
+    if (!fx.jobs.empty() || fx.overdue) [[unlikely]]
+      start_jobs(fx);
+    if (wake != never) self(*this).wake_at(wake);
+    if constexpr (observes<Observer, pool_event>) {
+      if (told) publish();
+    }
+    complete_all(fx.ready);
+  }
+
+  [[gnu::noinline]] void start_jobs(pool_effects& fx) noexcept {
+    while (pool_slot* slot = fx.jobs.pop_front()) self(*this).start(static_cast<slot_type&>(*slot));
+    while (fx.overdue) {
+      pool_slot* late = nullptr;
+      {
+        scoped_lock lock{mutex_};
+        late = core_->take_overdue();
+      }
+      if (late == nullptr) return;
+      self(*this).give_up(static_cast<slot_type&>(*late));
+    }
+  }
+
+  void publish() noexcept {
+    for (;;) {
+      pool_event event;
+      {
+        scoped_lock lock{mutex_};
+        const std::uint64_t newest = core_->events();
+        if (published_ == newest) return;
+        // What fell out of the ring is counted in the snapshot.
+        if (newest - published_ > pool_core::recent_events) published_ = newest - pool_core::recent_events;
+        event = core_->event(++published_);
+      }
+      publisher_.publish([&](std::uint64_t) { return event; });
+    }
+  }
+
+  /// The slots that there are, and new ones up to `size`.
+  std::vector<pool_slot*> more_slots(std::uint32_t size) {
+    while (slots_.size() < size) {
+      slots_.push_back(std::make_unique<slot_type>());
+      slots_.back()->shell = static_cast<Shell*>(this);
+    }
+    std::vector<pool_slot*> all;
+    all.reserve(slots_.size());
+    for (const auto& slot : slots_) all.push_back(slot.get());
+    return all;
+  }
+
+  const std::uint64_t number_ = next_pool_number();
+  [[no_unique_address]] publisher<Observer> publisher_;
+  weir::name name_;
+  atomic<duration::rep> fresh_for_{0};
+  atomic<bool> reset_on_return_{true};
+  std::vector<std::unique_ptr<slot_type>> slots_;  // guarded by reconfiguring_
+  mutable mutex reconfiguring_;
+  mutable mutex mutex_;
+  mutable std::optional<pool_core> core_ WEIR_GUARDED_BY(mutex_);
+  time_point planned_ WEIR_GUARDED_BY(mutex_) = never;  // what wake_at was last told
+  std::uint64_t published_ WEIR_GUARDED_BY(mutex_) = 0;
+  std::shared_ptr<Shell> keep_alive_ WEIR_GUARDED_BY(mutex_);
+
+ protected:
+  template <class F>
+  auto with_core(F&& f) noexcept {
+    return act(std::forward<F>(f));
+  }
+};
+
+}  // namespace detail
+
+/// A connection for as long as this lives: goes back to its pool when it is destroyed, also by an exception. Move-only; a
+/// moved-from one is empty. Not thread-safe by itself. Keeps what it needs of the pool alive: it may outlive the pool's
+/// handle, and its connection is closed when it comes back then.
+template <class Shell>
+class [[nodiscard]] pool_lease {
+ public:
+  using connection = typename Shell::connection;
+
+  pool_lease(pool_lease&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
+  pool_lease& operator=(pool_lease&& other) noexcept {
+    if (this == &other) return *this;
+    release();
+    slot_ = std::exchange(other.slot_, nullptr);
+    return *this;
+  }
+  ~pool_lease() { release(); }
+
+  [[nodiscard]] connection& operator*() const noexcept { return *slot_->conn; }
+  [[nodiscard]] connection* operator->() const noexcept { return &*slot_->conn; }
+  [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr; }
+
+  /// Back to the pool, which resets it before the next user, if the backend can.
+  void release() noexcept { end(give_back::used); }
+  /// Back to the pool as it is: there is nothing to reset.
+  void release_clean() noexcept { end(give_back::clean); }
+  /// It is not to be used again: the pool closes it.
+  void discard() noexcept { end(give_back::discard); }
+  /// Takes the connection out of the pool, which may open another one in its place.
+  [[nodiscard]] connection detach() noexcept {
+    connection taken = std::move(*slot_->conn);
+    slot_->conn.reset();
+    end(give_back::detached);
+    return taken;
+  }
+  /// Leaves a trace of where its user was last, for reports of leaks.
+  void touch(const std::source_location& where = std::source_location::current()) noexcept { slot_->touch(where); }
+
+  // As a permit: how a call ended says nothing about the connection (the backend's `is_broken` does).
+  void release(const completion&) noexcept { release(); }
+  void release(outcome) noexcept { release(); }
+  /// It was not used.
+  void cancel() noexcept { end(give_back::clean); }
+
+ private:
+  template <class, class, clock_source, class>
+  friend class detail::pool_shell;
+  using slot_type = typename Shell::slot_type;
+
+  explicit pool_lease(slot_type& slot) noexcept : slot_(&slot) {}
+
+  void end(give_back how) noexcept {
+    if (slot_type* slot = std::exchange(slot_, nullptr)) slot->shell->give_back(*slot, how);
+  }
+  slot_type* let_go() noexcept { return std::exchange(slot_, nullptr); }
+
+  slot_type* slot_;
+};
+
+}  // namespace weir::inline v0

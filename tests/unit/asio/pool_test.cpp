@@ -1,0 +1,287 @@
+// Connections for coroutines and handlers: on a context that the test runs, by a clock that the test moves.
+#include <weir/asio/pool.hpp>
+#include <weir/testing/manual_clock.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <latch>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace weir {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+struct script {
+  int connects = 0, validations = 0, resets = 0, closes = 0, cancelled = 0;
+  bool refuses = false, hangs = false, dead = false;
+};
+
+struct scripted {
+  struct connection {
+    int number;
+  };
+  script* s;
+
+  asio::awaitable<connection> connect(connect_context) {
+    co_await perhaps_hang();
+    if (s->refuses) throw std::runtime_error("connection refused");
+    co_return connection{++s->connects};
+  }
+  asio::awaitable<void> validate(connection&) {
+    ++s->validations;
+    co_await perhaps_hang();
+    if (s->dead) throw std::runtime_error("dead");
+  }
+  asio::awaitable<void> reset(connection&) {
+    ++s->resets;
+    co_await perhaps_hang();
+  }
+  asio::awaitable<void> close(connection&) {
+    ++s->closes;
+    co_return;
+  }
+
+ private:
+  asio::awaitable<void> perhaps_hang() {
+    if (!s->hangs) co_return;
+    asio::steady_timer timer{co_await asio::this_coro::executor, asio::steady_timer::time_point::max()};
+    try {
+      co_await timer.async_wait(asio::use_awaitable);
+    } catch (...) {
+      ++s->cancelled;
+      throw;
+    }
+  }
+};
+static_assert(pool_backend<scripted>);
+
+class AsioPool : public testing::Test {
+ protected:
+  using pool_type = basic_pool<scripted, asio::any_io_executor, manual_clock>;
+  using answer = pool_result<pool_type::lease>;
+
+  pool_type make(const pool_config& config = {}) {
+    return pool_type{context->get_executor(), scripted{&s}, config, {}, clock};
+  }
+  void run() {
+    context->restart();
+    context->poll();
+  }
+  void ask(pool_type& pool, std::optional<answer>& into, const call& c = {}) {
+    pool.async_acquire(c, asio::bind_executor(context->get_executor(), [&into](answer a) { into.emplace(std::move(a)); }));
+  }
+
+  script s;
+  manual_clock clock;
+  std::optional<asio::io_context> context{std::in_place, 1};
+};
+
+TEST_F(AsioPool, ConnectsLendsResetsAndCloses) {
+  auto pool = make({.max_size = 1});
+  std::optional<answer> a, b;
+  ask(pool, a);
+  ask(pool, b);
+  EXPECT_FALSE(a) << "never inline";
+  run();
+  ASSERT_TRUE(a && *a);
+  EXPECT_EQ((**a)->number, 1);
+  EXPECT_FALSE(b);
+  (*a)->release();
+  run();
+  EXPECT_EQ(s.resets, 1);
+  ASSERT_TRUE(b && *b);
+  EXPECT_EQ((**b)->number, 1);
+  (*b)->discard();
+  run();
+  EXPECT_EQ(s.closes, 1);
+  EXPECT_EQ(pool.snapshot().now.total(), 0u);
+}
+
+TEST_F(AsioPool, CoroutinesNeedNotSuspendForAnIdleConnection) {
+  auto pool = make({.min_size = 1});
+  run();
+  bool done = false;
+  asio::co_spawn(
+      *context,
+      [&]() -> asio::awaitable<void> {
+        auto lease = co_await pool.co_acquire({.tag = "test"});
+        EXPECT_TRUE(lease.has_value());
+        done = true;
+      },
+      asio::detached);
+  context->restart();
+  EXPECT_EQ(context->poll_one(), 1u);
+  EXPECT_TRUE(done);
+}
+
+TEST_F(AsioPool, ACancelledSlotEndsTheWaitAndTheConnectionStays) {
+  auto pool = make({.max_size = 1});
+  asio::cancellation_signal signal;
+  std::optional<answer> a;
+  pool.async_acquire(
+      {}, asio::bind_cancellation_slot(
+              signal.slot(), asio::bind_executor(context->get_executor(), [&](answer r) { a.emplace(std::move(r)); })));
+  signal.emit(asio::cancellation_type::partial);
+  run();
+  ASSERT_TRUE(a);
+  EXPECT_EQ(a->error(), errc::cancelled);
+  EXPECT_EQ(pool.snapshot().now.idle, 1u) << "it was made nevertheless";
+}
+
+TEST_F(AsioPool, AGrantThatIsCancelledOnItsWayGoesToTheNext) {
+  auto pool = make({.max_size = 1, .reset_on_return = false});
+  asio::cancellation_signal signal;
+  std::optional<answer> holder, unwanted, next;
+  ask(pool, holder);
+  run();
+  pool.async_acquire(
+      {}, asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(context->get_executor(), [&](answer r) {
+                                         unwanted.emplace(std::move(r));
+                                       })));
+  ask(pool, next);
+  (*holder)->release();  // granted, and posted
+  signal.emit(asio::cancellation_type::terminal);
+  run();
+  EXPECT_EQ(unwanted->error(), errc::cancelled);
+  ASSERT_TRUE(next && *next);
+}
+
+TEST_F(AsioPool, HandlesCancelFromAnyThread) {
+  auto pool = make({.max_size = 1});
+  std::optional<answer> holder, waiting;
+  ask(pool, holder);
+  run();
+  wait_handle handle;
+  pool.async_acquire({}, handle,
+                     asio::bind_executor(context->get_executor(), [&](answer r) { waiting.emplace(std::move(r)); }));
+  std::thread{[&] { EXPECT_TRUE(handle.cancel()); }}.join();
+  run();
+  EXPECT_EQ(waiting->error(), errc::cancelled);
+}
+
+TEST_F(AsioPool, WhatTakesTooLongIsCancelled) {
+  s.hangs = true;
+  basic_pool<scripted, asio::any_io_executor, steady_clock_source> pool{
+      context->get_executor(), scripted{&s}, {.max_size = 1, .connect_timeout = 5ms, .down_after = 1}};
+  using result_type = pool_result<decltype(pool)::lease>;
+  std::optional<result_type> a;
+  pool.async_acquire({}, asio::bind_executor(context->get_executor(), [&](result_type r) { a.emplace(std::move(r)); }));
+  while (!a) context->run_one();
+  EXPECT_EQ(a->error(), errc::backend_down);
+  EXPECT_EQ(s.cancelled, 1);
+  EXPECT_EQ(pool.snapshot().connect_timed_out, 1u);
+}
+
+TEST_F(AsioPool, TheCauseIsTold) {
+  s.refuses = true;
+  auto pool = make({.down_after = 1});
+  std::optional<answer> a;
+  ask(pool, a);
+  run();
+  ASSERT_TRUE(a);
+  EXPECT_EQ(a->error(), errc::backend_down);
+  EXPECT_NE(a->error().message().find("last_connect_error=connection refused"), std::string::npos);
+}
+
+TEST_F(AsioPool, TheTimerKeepsDeadlines) {
+  basic_pool<scripted, asio::any_io_executor, steady_clock_source> pool{
+      context->get_executor(), scripted{&s}, {.max_size = 1}};
+  using result_type = pool_result<decltype(pool)::lease>;
+  std::optional<result_type> holder, late;
+  const auto into = [&](std::optional<result_type>& r) {
+    return asio::bind_executor(context->get_executor(), [&r](result_type a) { r.emplace(std::move(a)); });
+  };
+  pool.async_acquire({}, into(holder));
+  run();
+  pool.async_acquire({.deadline = pool.now() + 5ms}, into(late));
+  context->restart();
+  while (!late) context->run_one();
+  EXPECT_EQ(late->error(), errc::wait_timeout);
+  EXPECT_GE(late->error().waited(), 5ms);
+}
+
+TEST_F(AsioPool, ClosingTellsWaitersAndLeasesComeBackLater) {
+  std::optional<answer> holder, waiting;
+  {
+    auto pool = make({.max_size = 1});
+    ask(pool, holder);
+    run();
+    ask(pool, waiting);
+  }
+  run();
+  EXPECT_EQ(waiting->error(), errc::closed);
+  EXPECT_EQ(s.closes, 0);
+  holder.reset();
+  run();
+  EXPECT_EQ(s.closes, 1);
+}
+
+TEST_F(AsioPool, AContextThatGoesFirstTakesEverythingAlong) {
+  std::optional<answer> holder, waiting;
+  {
+    auto pool = make({.max_size = 2, .min_size = 2, .max_connecting = 2});
+    run();
+    ask(pool, holder);
+    run();
+    s.hangs = true;
+    holder->value().release();  // its reset begins, and never ends
+    run();
+    holder.reset();
+    ask(pool, holder);
+    run();
+    ask(pool, waiting);
+  }
+  context.reset();
+  EXPECT_FALSE(waiting && *waiting);
+  holder.reset();
+}
+
+TEST(AsioPoolThreads, OnAContextOfSeveralThreads) {
+  script s;
+  asio::thread_pool context{3};
+  std::atomic<int> granted{0}, refused{0};
+  {
+    basic_pool<scripted, asio::any_io_executor> pool{
+        context.get_executor(), scripted{&s}, {.max_size = 1, .acquire_timeout = 1h, .max_waiters = 12}};
+    std::latch all_done{12};
+    for (int i = 0; i < 12; ++i) {
+      asio::co_spawn(
+          context,
+          [&]() -> asio::awaitable<void> {
+            for (int k = 0; k < 100; ++k) {
+              auto lease = co_await pool.co_acquire();
+              ++(lease ? granted : refused);
+            }
+            all_done.count_down();
+          },
+          asio::detached);
+    }
+    all_done.wait();
+    EXPECT_LE(pool.snapshot().now.total(), 1u);
+  }
+  context.join();
+  EXPECT_EQ(granted, 1200);
+  EXPECT_EQ(refused, 0);
+  EXPECT_EQ(s.connects - s.closes, 0);
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,290 @@
+// Connections for threads. Pools without threads of their own are driven by tick(), so that nothing here sleeps.
+#include <weir/pool/blocking_pool.hpp>
+#include <weir/testing/manual_clock.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// What a backend was asked to do, and what it is to answer.
+struct script {
+  std::atomic<int> connects{0}, validations{0}, resets{0}, closes{0};
+  std::atomic<bool> refuses{false}, dead{false}, broken{false}, reset_fails{false};
+};
+struct scripted {
+  struct connection {
+    int number;
+    script* s;
+  };
+  script* s;
+  connection connect(const connect_context&) {
+    if (s->refuses) throw std::runtime_error("connection refused");
+    return {++s->connects, s};
+  }
+  void validate(connection&) {
+    ++s->validations;
+    if (s->dead) throw std::runtime_error("dead");
+  }
+  void reset(connection&) {
+    ++s->resets;
+    if (s->reset_fails) throw std::runtime_error("no");
+  }
+  void close(connection&) noexcept { ++s->closes; }
+  bool is_broken(const connection&) const noexcept { return s->broken; }
+};
+static_assert(blocking_backend<scripted>);
+
+struct plain {
+  struct connection {
+    int number = 0;
+  };
+  int made = 0;
+  connection connect(const connect_context&) { return {++made}; }
+};
+
+template <class Backend>
+using tested = basic_blocking_pool<Backend, manual_clock>;
+
+class BlockingPool : public testing::Test {
+ protected:
+  tested<scripted> make(pool_config config = {}) { return {scripted{&s}, config, pool_threads{0}, {}, clock}; }
+  /// With tick() for the pool's threads.
+  template <class Pool>
+  static auto get(Pool& pool) {
+    auto answer = pool.try_acquire();
+    for (int i = 0; !answer && i < 5; ++i) {
+      pool.tick();
+      answer = pool.try_acquire();
+    }
+    return answer;
+  }
+
+  script s;
+  manual_clock clock;
+};
+
+TEST_F(BlockingPool, LendsConnectionsAndGetsThemBack) {
+  auto pool = make({.max_size = 2, .min_size = 2});
+  while (pool.tick()) {
+  }
+  {
+    auto a = pool.try_acquire();
+    auto b = pool.try_acquire();
+    ASSERT_TRUE(a && b);
+    EXPECT_NE((*a)->number, (*b)->number);
+    EXPECT_EQ(pool.try_acquire().error(), errc::over_capacity);
+    EXPECT_EQ(pool.snapshot().now.in_use, 2u);
+  }
+  pool.tick();
+  EXPECT_EQ(s.resets, 2);
+  EXPECT_EQ(pool.snapshot().now.idle, 2u);
+}
+
+TEST_F(BlockingPool, CleanOnesAreNotReset) {
+  auto pool = make({.min_size = 1});
+  pool.tick();
+  pool.try_acquire()->release_clean();
+  pool.tick();
+  EXPECT_EQ(s.resets, 0);
+  EXPECT_TRUE(pool.try_acquire().has_value());
+}
+
+TEST_F(BlockingPool, DiscardedBrokenAndDetachedOnesDoNotComeBack) {
+  auto pool = make({.max_size = 1, .min_size = 1});
+  pool.tick();
+  pool.try_acquire()->discard();
+  while (pool.tick()) {
+  }
+  EXPECT_EQ(s.closes, 1);
+  s.broken = true;
+  pool.try_acquire()->release();
+  s.broken = false;
+  while (pool.tick()) {
+  }
+  EXPECT_EQ(s.closes, 2);
+  auto lease = pool.try_acquire();
+  ASSERT_TRUE(lease);
+  const int number = (*lease)->number;
+  const auto taken = lease->detach();
+  EXPECT_EQ(taken.number, number);
+  while (pool.tick()) {
+  }
+  EXPECT_EQ(s.closes, 2);
+  EXPECT_EQ(s.connects, 4);
+}
+
+TEST_F(BlockingPool, AFailureIsToldWithItsCause) {
+  s.refuses = true;
+  auto pool = make({.name = "orders", .down_after = 1});
+  auto waiting = pool.acquire({.deadline = clock.now()});
+  EXPECT_EQ(waiting.error(), errc::expired);
+  pool.reconfigure({.name = "orders", .min_size = 1, .down_after = 1});
+  pool.tick();
+  const auto refused = pool.try_acquire();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), errc::backend_down);
+  ASSERT_NE(refused.error().evidence(), nullptr);
+  EXPECT_EQ(refused.error().evidence()->last_failure->text, "connection refused");
+  EXPECT_NE(refused.error().message().find("last_connect_error=connection refused"), std::string::npos);
+  EXPECT_THROW(static_cast<void>(refused.value()), pool_error);
+}
+
+TEST_F(BlockingPool, ConfigurationsThatAreWrongSayWhich) {
+  const auto message = [&](pool_config config) -> std::string {
+    try {
+      static_cast<void>(make(config));
+    } catch (const std::invalid_argument& e) {
+      return e.what();
+    }
+    return {};
+  };
+  EXPECT_EQ(message({.max_size = 0}), "pool_config.max_size: must be in [1, 10000], is 0");
+  EXPECT_EQ(message({.max_size = 2, .min_size = 3}), "pool_config.min_size: must be in [0, 2], is 3");
+  EXPECT_EQ(message({.connect_timeout = 0s}), "pool_config.connect_timeout: must be > 0, is 0 ns");
+  EXPECT_EQ(message({.probe = {.cap = 0s}}), "pool_config.probe.cap: must be > 0, is 0 ns");
+  auto pool = make({.name = "a"});
+  const auto wrong = pool.reconfigure({.name = "b"});
+  ASSERT_TRUE(wrong);
+  EXPECT_EQ(wrong->message(), "pool_config.name: cannot be changed while the pool exists");
+}
+
+TEST_F(BlockingPool, LeasesMayOutliveThePool) {
+  std::optional<tested<scripted>::lease> survivor;
+  {
+    auto pool = make({.min_size = 2, .max_connecting = 2});
+    while (pool.tick()) {
+    }
+    auto lease = pool.try_acquire();
+    ASSERT_TRUE(lease);
+    survivor.emplace(std::move(*lease));
+  }
+  EXPECT_EQ(s.closes, 1) << "the idle one";
+  EXPECT_GT((*survivor)->number, 0);
+  survivor.reset();
+  EXPECT_EQ(s.closes, 2);
+}
+
+TEST_F(BlockingPool, AThreadThatComesAgainGetsItsConnectionBack) {
+  tested<plain> pool{plain{}, {.max_size = 4, .min_size = 4, .max_connecting = 4}, pool_threads{0}, {}, clock};
+  while (pool.tick()) {
+  }
+  auto mine = pool.try_acquire();
+  const int number = (*mine)->number;
+  auto other = pool.try_acquire();
+  other->release();
+  mine->release();
+  std::thread{[&] {
+    auto warmest = pool.try_acquire();
+    EXPECT_EQ((*warmest)->number, number);
+    auto next = pool.try_acquire();
+    EXPECT_NE((*next)->number, number);
+    warmest->release();
+    next->release();  // the warmest for all, but not for the thread above
+  }}.join();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ((*pool.try_acquire())->number, number);
+}
+
+TEST_F(BlockingPool, WhatLayForLongIsAskedFirst) {
+  auto pool = make({.max_size = 1, .min_size = 1, .keepalive = duration::max()});
+  pool.tick();
+  pool.try_acquire()->release_clean();
+  clock.advance(2s);
+  EXPECT_EQ(pool.try_acquire().error(), errc::over_capacity);
+  pool.tick();
+  EXPECT_EQ(s.validations, 1);
+  EXPECT_TRUE(pool.try_acquire().has_value());
+  pool.tick();
+  clock.advance(2s);
+  s.dead = true;
+  static_cast<void>(pool.try_acquire());
+  while (pool.tick()) {
+  }
+  EXPECT_EQ(s.connects, 2);
+}
+
+TEST_F(BlockingPool, TheLedgerBalances) {
+  auto pool = make({.max_size = 1, .max_waiters = 0});
+  static_cast<void>(pool.acquire());                           // queue_full
+  static_cast<void>(pool.try_acquire());                       // refused
+  static_cast<void>(pool.acquire({.deadline = clock.now()}));  // expired
+  pool.reconfigure({.max_size = 1, .min_size = 1, .max_waiters = 0});
+  pool.tick();
+  {
+    auto lease = pool.try_acquire();
+    EXPECT_TRUE(lease);
+  }
+  while (pool.tick()) {
+  }
+  pool.suspend();
+  static_cast<void>(pool.try_acquire());
+  pool.close();
+  static_cast<void>(pool.try_acquire());
+  const auto shown = pool.snapshot();
+  EXPECT_EQ(shown.immediate, 1u);
+  EXPECT_EQ(shown.queue_full, 1u);
+  EXPECT_EQ(shown.refused, 1u);
+  EXPECT_EQ(shown.expired, 1u);
+  EXPECT_EQ(shown.suspended, 1u);
+  EXPECT_EQ(shown.closed_refused, 1u);
+  EXPECT_EQ(shown.arrivals(), 6u);
+}
+
+TEST_F(BlockingPool, TimeInUseIsAnIntegral) {
+  auto pool = make({.max_size = 2, .min_size = 2, .max_connecting = 2, .reset_on_return = false});
+  while (pool.tick()) {
+  }
+  auto a = pool.try_acquire();
+  clock.advance(3s);
+  auto b = pool.try_acquire();
+  if (!b) {
+    pool.tick();
+    b = pool.try_acquire();
+  }
+  ASSERT_TRUE(b);
+  clock.advance(1s);
+  EXPECT_DOUBLE_EQ(pool.snapshot().in_use_seconds, 5.0);
+  a->release();
+  clock.advance(1s);
+  EXPECT_DOUBLE_EQ(pool.snapshot().in_use_seconds, 6.0);
+  EXPECT_EQ(pool.histograms().held.count(), 1u);
+}
+
+// ---- with threads of its own ----
+
+TEST(BlockingPoolThreads, WaitersAreServedAndSentAway) {
+  blocking_pool<plain> pool{plain{}, {.max_size = 1}};
+  auto held = pool.acquire();
+  ASSERT_TRUE(held);
+  auto late = pool.acquire({.deadline = pool.now() + 1ms});
+  EXPECT_EQ(late.error(), errc::wait_timeout);
+  EXPECT_GE(late.error().waited(), 1ms);
+  std::stop_source stop;
+  std::thread waiter{[&] { EXPECT_EQ(pool.acquire({}, stop.get_token()).error(), errc::cancelled); }};
+  while (pool.snapshot().now.waiting == 0) std::this_thread::yield();
+  stop.request_stop();
+  waiter.join();
+  std::thread next{[&] { EXPECT_TRUE(pool.acquire().has_value()); }};
+  while (pool.snapshot().now.waiting == 0) std::this_thread::yield();
+  held->release();
+  next.join();
+}
+
+TEST(BlockingPoolThreads, ClosingSendsEverybodyAway) {
+  blocking_pool<plain> pool{plain{}, {.max_size = 1}};
+  auto held = pool.acquire();
+  std::thread waiter{[&] { EXPECT_EQ(pool.acquire().error(), errc::closed); }};
+  while (pool.snapshot().now.waiting == 0) std::this_thread::yield();
+  pool.close();
+  waiter.join();
+}
+
+}  // namespace
+}  // namespace weir
