@@ -448,7 +448,7 @@ class pool_core {
 
   /// Waiters get what is idle, or what turns out to be alive.
   void serve(time_point now, pool_effects& fx) {
-    if (suspended_ || closed_ || queue_.empty()) return;
+    if (suspended_ || closed_) return;
     table_.shut_all();
     while (!queue_.empty()) {
       const bool ask = table_.count(slot_state::validating) < queue_.size();
@@ -541,7 +541,6 @@ class pool_core {
   }
 
   void connect_as_needed(time_point now, pool_effects& fx) {
-    connect_at_ = never;
     if (closed_ || suspended_) return;
     const std::uint32_t wanted = std::min(attempts_needed(), health_.window());
     while (table_.count(slot_state::connecting) < wanted && table_.occupied() < config_.max_size) {
@@ -578,9 +577,10 @@ class pool_core {
 
   /// Whatever follows from what has just happened.
   void settle(time_point now, pool_effects& fx) {
-    serve(now, fx);
-    give_up_if_down(now, fx);
-    connect_as_needed(now, fx);
+    if (!queue_.empty() && table_.first_idle() != nullptr) serve(now, fx);
+    if (health_.is_failing()) give_up_if_down(now, fx);
+    connect_at_ = never;
+    if (table_.occupied() < config_.max_size) connect_as_needed(now, fx);
     if (!fx.ready.empty()) explain_refusals(now, fx);
   }
 

@@ -12,6 +12,7 @@
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
+#include <boost/asio/recycling_allocator.hpp>
 
 #include <atomic>
 #include <memory>
@@ -92,14 +93,17 @@ class acquire_operation final : public Queue::operation, public registered_wait 
       std::decay_t<decltype(boost::asio::prefer(std::declval<const boost::asio::associated_executor_t<Handler>&>(),
                                                 boost::asio::execution::outstanding_work.tracked))>;
   using handler_allocator = boost::asio::associated_allocator_t<Handler>;
-  using allocator = typename std::allocator_traits<handler_allocator>::template rebind_alloc<acquire_operation>;
+  // Where the handler has none of its own: Asio's, which keeps a thread's last few blocks.
+  using operation_allocator = std::conditional_t<std::is_same_v<handler_allocator, std::allocator<void>>,
+                                                 boost::asio::recycling_allocator<void>, handler_allocator>;
+  using allocator = typename std::allocator_traits<operation_allocator>::template rebind_alloc<acquire_operation>;
   using allocator_traits = std::allocator_traits<allocator>;
 
  public:
   template <class Call>
   static void launch(Queue& queue, const Call& c, std::shared_ptr<cancellable_wait> handle, Handler handler) {
     auto waits = wait_registry::of(boost::asio::get_associated_executor(handler));
-    allocator memory{boost::asio::get_associated_allocator(handler)};
+    allocator memory = memory_of(handler);
     acquire_operation* op = allocator_traits::allocate(memory, 1);
     ::new (static_cast<void*>(op)) acquire_operation(queue, std::move(handler), std::move(waits), std::move(handle));
     delivery owner{*op};  // frees it, should the slot throw
@@ -174,6 +178,14 @@ class acquire_operation final : public Queue::operation, public registered_wait 
     post_answer(let_go_of_handler(), std::move(*answer));
   }
 
+  static allocator memory_of(const Handler& handler) noexcept {
+    if constexpr (std::is_same_v<handler_allocator, std::allocator<void>>) {
+      return allocator{};
+    } else {
+      return allocator{boost::asio::get_associated_allocator(handler)};
+    }
+  }
+
   /// The wait has ended; on any thread.
   void completed() noexcept {
     // With its last owner gone it may be delivered, and freed, before `leave` returns.
@@ -196,12 +208,12 @@ class acquire_operation final : public Queue::operation, public registered_wait 
   Handler let_go_of_handler() {
     if (auto slot = boost::asio::get_associated_cancellation_slot(handler_); slot.is_connected()) slot.clear();
     Handler handler = std::move(handler_);
-    free_with(allocator{boost::asio::get_associated_allocator(handler)});
+    free_with(memory_of(handler));
     return handler;
   }
 
   /// The handler is not called; a permit that was granted is refunded. The slot is left alone: it may have gone already.
-  void free() noexcept { free_with(allocator{boost::asio::get_associated_allocator(handler_)}); }
+  void free() noexcept { free_with(memory_of(handler_)); }
   void free_late(context_waits& waits) noexcept {
     free();
     waits.left_late();

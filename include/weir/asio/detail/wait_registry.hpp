@@ -10,6 +10,7 @@
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/query.hpp>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <memory>
@@ -30,6 +31,7 @@ struct context_waits {
   std::mutex mutex;
   intrusive_list<registered_wait> waits;  // guarded by mutex
   bool down = false;                      // guarded by mutex
+  std::atomic<bool> is_down{false};       // the same, for everybody
   std::size_t late = 0;                   // guarded by mutex; found ended, but not yet freed, when the context went down
   std::condition_variable freed;
 
@@ -67,7 +69,14 @@ class wait_registry : public boost::asio::execution_context::service {
   template <class Executor>
   static std::shared_ptr<context_waits> of(const Executor& executor) {
     boost::asio::execution_context& context = boost::asio::query(executor, boost::asio::execution::context);
-    return boost::asio::use_service<wait_registry>(context).waits_;
+    // Looking a service up takes the context's mutex and a search. One that went down, its address used again, is noticed.
+    static thread_local const boost::asio::execution_context* last = nullptr;
+    static thread_local std::shared_ptr<context_waits> waits;
+    if (last != &context || waits->is_down.load(std::memory_order_acquire)) {
+      waits = boost::asio::use_service<wait_registry>(context).waits_;
+      last = &context;
+    }
+    return waits;
   }
 
  private:
@@ -79,6 +88,7 @@ class wait_registry : public boost::asio::execution_context::service {
       {
         std::lock_guard lock{waits_->mutex};
         waits_->down = true;
+        waits_->is_down.store(true, std::memory_order_release);
         while (registered_wait* wait = waits_->waits.pop_front()) {
           if (wait->withdraw(*wait)) {
             mine.push_back(*wait);

@@ -135,6 +135,8 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
   /// As `try_acquire`, but what waiting can cure (`waiting_helps`) is not counted and has no evidence: the caller goes on
   /// with `wait`.
   [[nodiscard]] answer try_first(const pool_call& c) noexcept {
+    // Behind others there is nothing to be had at once; if that has just changed, waiting will not last.
+    if (crowded_.load(relaxed)) return answer{boost::system::in_place_error, rejection{errc::over_capacity, name_}};
     const time_point now = time_of(c);
     if (slot_type* slot = take_open(c, now)) return answer{boost::system::in_place_value, lease{*slot}};
     return ask(c, now, false);
@@ -357,6 +359,7 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
                   std::shared_ptr<Shell>& last) noexcept WEIR_REQUIRES(mutex_) {
     static_cast<void>(fx);
     told = core_->events() != before;
+    if (const bool crowded = !core_->queue().empty(); crowded != crowded_.load(relaxed)) crowded_.store(crowded, relaxed);
     const time_point next = core_->next_event();
     if (next < planned_) wake = planned_ = next;
     if (keep_alive_ != nullptr && core_->table().occupied() == 0) last = std::move(keep_alive_);
@@ -417,6 +420,7 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
   weir::name name_;
   atomic<duration::rep> fresh_for_{0};
   atomic<bool> reset_on_return_{true};
+  atomic<bool> crowded_{false};                    // somebody waits, or did a moment ago
   std::vector<std::unique_ptr<slot_type>> slots_;  // guarded by reconfiguring_
   mutable mutex reconfiguring_;
   mutable mutex mutex_;
