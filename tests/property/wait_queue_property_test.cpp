@@ -86,12 +86,10 @@ struct model {
     }
   }
   void serve(time_point now) {
-    seen = std::max(seen, now);
+    expire(now);
     while (!line.empty()) {
       const waiter first = line.front();
-      if (first.deadline <= seen) {
-        end(0, errc::wait_timeout);
-      } else if (first.cost > limit) {
+      if (first.cost > limit) {
         end(0, errc::shed);
       } else if (in_use + first.cost <= limit) {
         in_use += first.cost;
@@ -257,6 +255,7 @@ class history {
       model_.capacity = below(12);
       model_.max_wait = std::chrono::milliseconds{1 + below(400)};
       EXPECT_FALSE(queue_.reconfigure(config()));
+      model_.serve(clock_.now());
     }
   }
 

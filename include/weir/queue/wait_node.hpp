@@ -37,7 +37,8 @@ inline constexpr std::size_t wait_outcome_count = 5;
   }
 }
 
-/// What the caller fills in before it waits, and what the queue keeps about it. Pinned while it waits.
+/// What the caller fills in before it waits, and what the queue keeps about it. Pinned, and what the caller has filled in
+/// unchanged, while it waits. Memory: 104 bytes.
 struct wait_node : detail::list_hook {
   enum class state : std::uint8_t { idle, waiting, ended };
 
@@ -59,6 +60,8 @@ struct wait_node : detail::list_hook {
   std::uint32_t heap_pos = no_heap_pos;
   time_point enqueued{};
   duration waited{};  ///< valid once `where` is `ended`
+  wait_node* lane_previous = nullptr;
+  wait_node* lane_next = nullptr;
 
   static constexpr std::uint32_t no_heap_pos = ~std::uint32_t{0};
 

@@ -10,11 +10,12 @@
 /// auto permit = queue.acquire({.deadline = deadline});          // blocks this thread; Asio: asio/async_acquire.hpp
 /// if (!permit) return too_busy(permit.error());                 // queue_full, would_miss_deadline, wait_timeout, ...
 /// ```
-/// The permit is the policy's own. Capacity is handed directly to whoever is first in line, never to one whose time is up,
-/// and newcomers never overtake. Thread-safe; one short lock where somebody waits, none where nobody does.
+/// The permit is the policy's own. Capacity is handed directly to whoever is next (queue/discipline.hpp; by default the
+/// first in line), never to one whose time is up, and nobody takes it without getting in line. Thread-safe; one short lock
+/// where somebody waits, none where nobody does.
 ///
 /// Who drives time: with an alarm attached (asio/queue_timer.hpp, manual_timer), the alarm. Without one, blocked threads
-/// see to their own deadlines, and the first in line to what time brings (tokens); waiters of other kinds then need
+/// see to their own deadlines, and whoever is next to what time brings (tokens, shedding); waiters of other kinds then need
 /// somebody who calls `on_alarm()` at `next_event()`.
 
 #include <weir/core/admission.hpp>
@@ -35,7 +36,6 @@
 #include <stop_token>
 #include <thread>
 #include <utility>
-#include <vector>
 
 namespace weir::inline v0 {
 
@@ -45,7 +45,7 @@ namespace weir::inline v0 {
 }
 
 /// Itself an admission_policy. Pinned; the policy must outlive it, and it every permit and waiter; its destructor closes
-/// it. Memory: 108 KB, most of it the five wait histograms, and 8 bytes per place.
+/// it. Memory: 108 KB, most of it the five wait histograms, and 16 bytes per place.
 ///
 /// No wake-up is lost, and nobody overtakes. The policy's word carries a "somebody waits" bit, which this class sets and
 /// clears only under its lock, and which is set whenever somebody is in line.
@@ -55,7 +55,7 @@ namespace weir::inline v0 {
 /// - The bit is cleared under the lock when the line is empty. A release before the clearing calls `on_capacity`, which
 ///   finds nobody: the slot stays free in the word. A release after it calls nobody, and nobody waits. A newcomer that was
 ///   refused because of the bit takes the lock after the clearing, sets the bit again and finds the slot.
-/// - While the bit is set `try_acquire` of the policy refuses, so only this class, in order of the line, can take.
+/// - While the bit is set `try_acquire` of the policy refuses, so only this class, in order of its discipline, can take.
 template <waitable_policy Policy, clock_source Clock = default_clock, class Observer = null_observer>
 class basic_wait_queue final : public capacity_listener {
  public:
@@ -69,7 +69,7 @@ class basic_wait_queue final : public capacity_listener {
         clock_(std::move(clock)),
         publisher_(std::move(observer)),
         name_(validated(config).name),
-        core_(config.capacity, {.on = config.predict, .tau = config.rate_window}),
+        core_(config.capacity, {.on = config.predict, .tau = config.rate_window}, config.discipline),
         max_wait_(config.max_wait) {
     policy_.attach(this);
   }
@@ -90,8 +90,8 @@ class basic_wait_queue final : public capacity_listener {
   }
 
   /// Blocks this thread until it is its turn, `c.deadline` (or max_wait, whichever is first), or `stop`.
-  /// Errors: queue_full, would_miss_deadline, expired, wait_timeout, cancelled (by `stop`), closed, shed; and what the
-  /// policy answers to a request that it can never grant. A grant that comes at the same time as a stop wins.
+  /// Errors: queue_full, quota, would_miss_deadline, expired, wait_timeout, cancelled (by `stop`), closed, shed; and what
+  /// the policy answers to a request that it can never grant. A grant that comes at the same time as a stop wins.
   [[nodiscard]] result<permit> acquire(const call& c = {}, std::stop_token stop = {}) noexcept
     requires waitable_clock<Clock>
   {
@@ -236,15 +236,22 @@ class basic_wait_queue final : public capacity_listener {
     finish(out, arm);
   }
 
-  /// Applies live. Carries over: the name, all who wait (also above a smaller capacity) with their deadlines, counters and
-  /// the measured rate. Returns: what is wrong with the config, which then was not applied. Errors: std::bad_alloc.
+  /// Applies live. Carries over: the name, all who wait (also above a smaller capacity) with their deadlines, who are put
+  /// into the new order as they came; counters and the measured rate. CoDel and overload start afresh. Returns: what is
+  /// wrong with the config, which then was not applied. Errors: std::bad_alloc. Complexity: O(waiting) under the lock.
   std::optional<config_error> reconfigure(const wait_queue_config& config) {
     if (auto wrong = validate(config)) return wrong;
-    std::vector<wait_node*> storage;
-    storage.reserve(room() < config.capacity ? config.capacity : 0);
-    detail::scoped_lock lock{mutex_};
-    core_.reconfigure(config.capacity, {.on = config.predict, .tau = config.rate_window}, storage);
-    max_wait_ = config.max_wait;
+    wait_queue_storage storage{config.capacity, config.discipline};
+    const time_point now = clock_.now();
+    ready_list out;
+    bool arm = false;
+    {
+      detail::scoped_lock lock{mutex_};
+      core_.reconfigure(config.capacity, {.on = config.predict, .tau = config.rate_window}, config.discipline, storage);
+      max_wait_ = config.max_wait;
+      arm = serve(now, out);  // another may be next, who costs less; and CoDel has other times
+    }
+    finish(out, arm);
     return std::nullopt;
   }
 
@@ -263,6 +270,7 @@ class basic_wait_queue final : public capacity_listener {
       s.hand_off_rate = core_.hand_off_rate();
       s.admitted_after_wait = ended(wait_outcome::granted);
       s.queue_full = done.queue_full;
+      s.quota = done.quota;
       s.would_miss_deadline = done.would_miss_deadline;
       s.wait_timeout = ended(wait_outcome::timed_out);
       s.shed = ended(wait_outcome::shed);
@@ -339,12 +347,14 @@ class basic_wait_queue final : public capacity_listener {
   }
 
   std::optional<result<permit>> line_up(operation& op, time_point now) noexcept WEIR_REQUIRES(mutex_) {
-    const time_point earliest = time_brings_to_last(op, now);
+    // Elsewhere the newcomer is not the last, or will not stay it.
+    const time_point earliest = core_.order() == queue_order::fifo ? time_brings_to_last(op, now) : never;
     const auto why = core_.enqueue(op, now, earliest);
     if (!why) return std::nullopt;
     if (*why != errc::queue_full && *why != errc::would_miss_deadline) return refusal(*why);
-    const duration wait =
-        earliest != never ? elapsed(now, earliest) : core_.predicted_wait(op.cost, now).value_or(duration::zero());
+    const duration wait = earliest != never
+                              ? elapsed(now, earliest)
+                              : core_.predicted_wait(op.cost, now, op.priority, op.tenant).value_or(duration::zero());
     // When the same patience would be enough; for a full queue, when those in it have gone.
     const duration patience = *why == errc::queue_full ? duration::zero() : elapsed(now, op.deadline);
     return refusal(*why, std::max(duration::zero(), wait - patience), wait);
@@ -374,13 +384,14 @@ class basic_wait_queue final : public capacity_listener {
     if (core_.empty() && waiting_) policy_.set_waiting(waiting_ = false);
     const time_point brings = time_brings(now);
     if (alarm_.attached()) return alarm_.plan(std::min(core_.next_event(), brings));
-    // The first in line drives. Whoever becomes first is told; who is told a later time than it turns out wakes early.
-    detail::sleeping_thread* thread = brings == never ? nullptr : static_cast<operation*>(core_.first())->thread_;
-    if (thread != nullptr && brings < thread->planned) thread->plan(brings);
+    // Whoever is next drives. Whoever becomes next is told; who is told a later time than it turns out wakes early.
+    const time_point wake = std::min(brings, core_.next_shedding());
+    detail::sleeping_thread* thread = wake == never ? nullptr : static_cast<operation*>(core_.first())->thread_;
+    if (thread != nullptr && wake < thread->planned) thread->plan(wake);
     return false;
   }
 
-  /// When the passing of time can serve the first in line.
+  /// When the passing of time can serve whoever is next.
   [[nodiscard]] time_point time_brings(time_point now) const noexcept WEIR_REQUIRES(mutex_) {
     const wait_node* first = core_.first();
     return first == nullptr ? never : policy_.next_available(first->cost, now);
@@ -444,11 +455,6 @@ class basic_wait_queue final : public capacity_listener {
       if (!step) return;
       step->set();
     }
-  }
-
-  [[nodiscard]] std::size_t room() const noexcept {
-    detail::scoped_lock lock{mutex_};
-    return core_.room();
   }
 
   Policy& policy_;

@@ -6,6 +6,7 @@
 #include <weir/core/error.hpp>
 #include <weir/core/name.hpp>
 #include <weir/core/time.hpp>
+#include <weir/queue/discipline.hpp>
 #include <weir/queue/wait_node.hpp>
 
 #include <cstdint>
@@ -20,6 +21,7 @@ struct wait_queue_config {
   duration max_wait = std::chrono::seconds{1};  ///< caps every deadline, > 0; duration::max(): no cap
   bool predict = true;                          ///< refuse at the door who would wait beyond its deadline
   duration rate_window = std::chrono::seconds{5};  ///< memory of the prediction, > 0
+  queue_discipline discipline{};  ///< who is next; tenants without reservations and caps, which only a pool can keep
 };
 
 [[nodiscard]] inline std::optional<config_error> validate(const wait_queue_config& config) {
@@ -31,14 +33,15 @@ struct wait_queue_config {
     return config_error{field, "must be > 0, is " + std::to_string(d.count()) + " ns"};
   };
   if (auto wrong = positive("wait_queue_config.max_wait", config.max_wait)) return wrong;
-  return positive("wait_queue_config.rate_window", config.rate_window);
+  if (auto wrong = positive("wait_queue_config.rate_window", config.rate_window)) return wrong;
+  return validate_without_owner(config.discipline, "wait_queue_config.discipline");
 }
 
 /// A call was turned away at the door.
 struct wait_refused {
   weir::name name;
   std::uint64_t sequence;
-  errc why;                 ///< expired, queue_full, would_miss_deadline, closed; never_admissible if it has become that
+  errc why;  ///< expired, queue_full, quota, would_miss_deadline, closed; never_admissible if it has become that
   duration predicted_wait;  ///< zero: unknown
 };
 
@@ -65,6 +68,7 @@ struct wait_queue_snapshot {
   std::uint64_t refused = 0;              ///< by the policy: a try_acquire that could not, or a request that never can
   std::uint64_t expired = 0;              ///< at the door
   std::uint64_t queue_full = 0;           ///< at the door
+  std::uint64_t quota = 0;                ///< at the door: too many of the same tenant
   std::uint64_t would_miss_deadline = 0;  ///< at the door
   std::uint64_t wait_timeout = 0;
   std::uint64_t shed = 0;
@@ -74,7 +78,7 @@ struct wait_queue_snapshot {
 
   [[nodiscard]] std::uint64_t admitted() const noexcept { return admitted_at_once + admitted_after_wait; }
   [[nodiscard]] std::uint64_t rejected() const noexcept {
-    return refused + expired + queue_full + would_miss_deadline + wait_timeout + shed + closed;
+    return refused + expired + queue_full + quota + would_miss_deadline + wait_timeout + shed + closed;
   }
   /// The ledger: admitted + rejected + cancelled + waiting.
   [[nodiscard]] std::uint64_t arrivals() const noexcept { return admitted() + rejected() + cancelled + waiting; }

@@ -12,7 +12,12 @@
 /// Not thread-safe: the caller holds a lock. What ends up in `out` is completed after unlocking.
 
 #include <weir/core/error.hpp>
+#include <weir/queue/detail/congestion.hpp>
+#include <weir/queue/detail/deadlines.hpp>
 #include <weir/queue/detail/hand_off_rate.hpp>
+#include <weir/queue/detail/priority_lanes.hpp>
+#include <weir/queue/detail/tenant_lanes.hpp>
+#include <weir/queue/discipline.hpp>
 #include <weir/queue/wait_node.hpp>
 #include <weir/stats/histogram.hpp>
 
@@ -20,6 +25,7 @@
 #include <array>
 #include <cassert>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -28,9 +34,11 @@ namespace weir::inline v0 {
 
 /// Rejection at the door: a call is refused if `confidence` of its predicted wait does not fit before its deadline.
 ///
-/// Predicted wait: cost ahead and own cost over the rate of hand-offs (detail::hand_off_rate); if nothing has been handed
-/// off for `stale_after` mean spacings, at least as long as the oldest waiter has waited. One in `probe_every` of those who
-/// would be refused is let in, so that a wrong prediction cannot confirm itself for ever.
+/// Predicted wait: cost ahead and own cost over the rate of hand-offs (detail::hand_off_rate); in order fifo, if nothing
+/// has been handed off for `stale_after` mean spacings, at least as long as the oldest waiter has waited. In other orders
+/// others may overtake: there it is the least that it can be, counting only who is ahead for certain, and refuses nobody
+/// who might be served in time. One in `probe_every` of those who would be refused is let in, so that a wrong prediction
+/// cannot confirm itself for ever.
 struct wait_prediction {
   bool on = true;
   duration tau = std::chrono::seconds{5};  ///< memory of the rate, > 0
@@ -40,67 +48,88 @@ struct wait_prediction {
   static constexpr int stale_after = 2;
 };
 
-/// First in, first out, with a deadline for each; bounded.
+/// What a core keeps for those who wait: allocated before locking, freed after unlocking.
+class wait_queue_storage {
+ public:
+  /// Errors: std::bad_alloc. Precondition: the discipline is valid.
+  wait_queue_storage(std::uint32_t capacity, const queue_discipline& discipline) : deadlines_(capacity) {
+    if (discipline.order == queue_order::tenants) tenants_ = std::make_unique<detail::tenant_lanes>(discipline);
+  }
+
+ private:
+  friend class wait_queue_core;
+
+  detail::deadlines deadlines_;
+  std::unique_ptr<detail::tenant_lanes> tenants_;  // if there are
+};
+
+/// A line in one of five orders, with a deadline for each; bounded.
 ///
-/// Memory: 8 bytes per place, reserved up front, and 105 KB for the five wait histograms; nothing is allocated after
-/// construction. Complexity: O(1), and O(log n) where a waiter has a deadline. An older `now` counts as the latest one
-/// seen.
+/// Memory: 16 bytes per place, 120 per tenant, and 105 KB for the five wait histograms; nothing is allocated after
+/// construction. Complexity: O(1) in every order (tenants whose calls differ in cost: amortised), and O(log n) where a
+/// waiter's deadline is before that of one who came earlier. An older `now` counts as the latest one seen.
 class wait_queue_core {
  public:
   struct counts {
     std::array<std::uint64_t, wait_outcome_count> ended{};                           ///< by wait_outcome
     std::uint64_t queue_full = 0, expired = 0, would_miss_deadline = 0, closed = 0;  ///< refused at the door
+    std::uint64_t quota = 0;   ///< refused at the door: too many of the same tenant
     std::uint64_t probes = 0;  ///< let in although the prediction was against it
   };
 
-  explicit wait_queue_core(std::uint32_t capacity, wait_prediction prediction = {})
-      : capacity_(capacity), predict_(prediction.on), rate_(prediction.tau) {
-    by_deadline_.reserve(capacity);
+  /// Precondition: the discipline is valid. Errors: std::bad_alloc.
+  explicit wait_queue_core(std::uint32_t capacity, wait_prediction prediction = {}, const queue_discipline& discipline = {})
+      : kept_(capacity, discipline), capacity_(capacity), predict_(prediction.on), rate_(prediction.tau) {
+    follow(discipline);
   }
   wait_queue_core(const wait_queue_core&) = delete;
   wait_queue_core& operator=(const wait_queue_core&) = delete;
 
-  /// Nothing: `node` waits, at the end. Else why not: closed, expired, queue_full, would_miss_deadline; counted here.
-  /// `earliest`: when capacity that comes back by time alone would reach it, where that is known exactly.
+  /// Nothing: `node` waits. Else why not: closed, expired, queue_full, quota, would_miss_deadline; counted here.
+  /// `earliest`: when it would be served, where that is known exactly.
   [[nodiscard]] std::optional<errc> enqueue(wait_node& node, time_point now, time_point earliest = never) noexcept {
     assert(node.where != wait_node::state::waiting && node.complete != nullptr);
     now = pass(now);
     if (closed_) return refuse(counts_.closed, errc::closed);
     if (node.deadline <= now) return refuse(counts_.expired, errc::expired);
     if (size_ >= capacity_) return refuse(counts_.queue_full, errc::queue_full);
+    if (order_ == queue_order::tenants && !kept_.tenants_->has_place(node.tenant))
+      return refuse(counts_.quota, errc::quota);
     if (misses_deadline(node, now, earliest)) return refuse(counts_.would_miss_deadline, errc::would_miss_deadline);
     node.enqueued = now;
     node.where = wait_node::state::waiting;
-    order_.push_back(node);
+    line_.push_back(node);
     ++size_;
     cost_ += node.cost;
     if (size_ == 1) moved_ = now;
-    if (node.deadline != never) push_deadline(node);
+    if (order_ >= queue_order::adaptive_lifo) joined(node);
+    if (node.deadline != never) kept_.deadlines_.push(node);
     return std::nullopt;
   }
 
-  /// Whose turn it is; those before it whose time is up go to `out`. nullptr: nobody waits.
+  /// Whose turn it is; all whose time is up, and who is to be shed, go to `out`. nullptr: nobody waits, or no tenant that
+  /// does may have more. The same again for the same `now`, if nothing else has happened.
   [[nodiscard]] wait_node* front(time_point now, ready_list& out) noexcept {
-    now = pass(now);
-    while (wait_node* first = order_.front()) {
-      if (first->deadline > now) return first;
-      end(*first, wait_outcome::timed_out, now, out);
-    }
-    return nullptr;
+    expire(now, out);
+    return first();
   }
 
-  /// Gives `front` its turn: it is returned and goes to `out`. Never after its deadline. nullptr: nobody waits.
+  /// Gives `front` its turn: it is returned and goes to `out`. Never after its deadline. nullptr: as `front`.
   wait_node* grant(time_point now, ready_list& out) noexcept {
-    wait_node* first = front(now, out);
-    if (first == nullptr) return nullptr;
-    rate_.handed_off(first->cost);
+    wait_node* chosen = front(now, out);
+    if (chosen == nullptr) return nullptr;
+    if (order_ == queue_order::tenants) kept_.tenants_->charge(*chosen);
+    codel_.granted(elapsed(chosen->enqueued, now_));
+    rate_.handed_off(chosen->cost);
     moved_ = now_;
-    end(*first, wait_outcome::granted, now_, out);
-    return first;
+    end(*chosen, wait_outcome::granted, now_, out);
+    return chosen;
   }
 
   /// Takes `node` out for the sake of the others. Precondition: it waits here.
   void shed(wait_node& node, time_point now, ready_list& out) noexcept { end(node, wait_outcome::shed, pass(now), out); }
+  /// Takes everybody out, the oldest first.
+  void shed_all(time_point now, ready_list& out) noexcept { end_all(wait_outcome::shed, pass(now), out); }
 
   /// Its owner gives up: `node` goes to `out`. false: its wait has already ended, and `complete` is or was called with
   /// that.
@@ -117,71 +146,124 @@ class wait_queue_core {
     return true;
   }
 
-  /// All whose time is up go to `out`.
+  /// All whose time is up go to `out`, and all who are to be shed.
   void expire(time_point now, ready_list& out) noexcept {
     now = pass(now);
-    while (!by_deadline_.empty() && by_deadline_.front()->deadline <= now) {
-      end(*by_deadline_.front(), wait_outcome::timed_out, now, out);
+    while (kept_.deadlines_.next() <= now) end(kept_.deadlines_.front(), wait_outcome::timed_out, now, out);
+    if (!codel_.is_slow()) return;
+    while (wait_node* oldest = line_.front()) {
+      if (!codel_.sheds(oldest->enqueued, now)) return;
+      end(*oldest, wait_outcome::shed, now, out);
     }
   }
 
   /// Everybody leaves, nobody comes in again.
   void close(time_point now, ready_list& out) noexcept {
-    now = pass(now);
     closed_ = true;
-    while (wait_node* first = order_.front()) end(*first, wait_outcome::closed, now, out);
+    end_all(wait_outcome::closed, pass(now), out);
   }
 
-  /// The next deadline; `never` if there is none.
-  [[nodiscard]] time_point next_event() const noexcept {
-    return by_deadline_.empty() ? never : by_deadline_.front()->deadline;
+  /// When `expire` has something to do next; `never`: nothing.
+  [[nodiscard]] time_point next_event() const noexcept { return std::min(kept_.deadlines_.next(), next_shedding()); }
+  /// The same without deadlines.
+  [[nodiscard]] time_point next_shedding() const noexcept {
+    return size_ == 0 ? never : codel_.next_event(line_.front()->enqueued);
   }
 
-  /// What a newcomer of this cost would wait; nothing while there is too little evidence.
-  [[nodiscard]] std::optional<duration> predicted_wait(std::uint32_t cost, time_point now) noexcept {
+  /// What a newcomer of this cost would wait; in all orders but fifo: would wait at least. Nothing while there is too
+  /// little evidence.
+  [[nodiscard]] std::optional<duration> predicted_wait(std::uint32_t cost, time_point now, std::uint8_t priority = 0,
+                                                       std::uint32_t tenant = 0) noexcept {
     now = pass(now);
-    auto wait = rate_.time_for(static_cast<double>(cost_) + cost);
-    if (!wait || size_ == 0) return wait;
+    auto wait = rate_.time_for(static_cast<double>(ahead_of(priority, tenant)) + cost);
+    if (!wait || size_ == 0 || order_ != queue_order::fifo) return wait;
     const duration spacing = rate_.mean_spacing();
     if (elapsed(moved_, now) / wait_prediction::stale_after > spacing) *wait = std::max(*wait, oldest_wait(now));
     return wait;
   }
 
-  /// Whose turn is next, whatever the time; nullptr: nobody waits.
-  [[nodiscard]] wait_node* first() const noexcept { return order_.front(); }
+  // ---- order tenants, where the owner reports what they have; else of no effect -------------------------------------
+
+  /// What the owner can hand out in all: free is what is not in use of it. Until this is called, reservations are not kept
+  /// free. Precondition: no less than all reservations together; who costs more than its tenant's max_in_use, or than is
+  /// not reserved for others, is not let in.
+  void set_capacity_of_owner(std::uint32_t slots) noexcept {
+    if (kept_.tenants_) kept_.tenants_->set_capacity(slots);
+  }
+  /// Whether the owner may hand out `cost` now, without regard to those who wait.
+  [[nodiscard]] bool may_take(std::uint32_t tenant, std::uint32_t cost) const noexcept {
+    return !kept_.tenants_ || kept_.tenants_->may_take(tenant, cost);
+  }
+  /// The owner has handed out `cost`, also after a `grant`, and before it asks for the next.
+  void took(std::uint32_t tenant, std::uint32_t cost) noexcept {
+    if (kept_.tenants_) kept_.tenants_->took(tenant, cost);
+  }
+  void gave_back(std::uint32_t tenant, std::uint32_t cost) noexcept {
+    if (kept_.tenants_) kept_.tenants_->gave_back(tenant, cost);
+  }
+  /// What was taken and not given back. Tenants that are not listed: by all of them.
+  [[nodiscard]] std::uint64_t in_use(std::uint32_t tenant) const noexcept {
+    return kept_.tenants_ ? kept_.tenants_->in_use(tenant) : 0;
+  }
+
+  // ---- looking at it -----------------------------------------------------------------------------------------------
+
+  /// Whose turn it is, as far as time has come; nullptr: as `front`.
+  [[nodiscard]] wait_node* first() noexcept {
+    switch (order_) {
+      case queue_order::fifo: return line_.front();
+      case queue_order::lifo: return line_.back();
+      case queue_order::adaptive_lifo: return overload_.is_on(now_) ? line_.back() : line_.front();
+      case queue_order::priority: return priorities_.pick();
+      case queue_order::tenants: return kept_.tenants_->pick();
+    }
+    return nullptr;
+  }
+  [[nodiscard]] queue_order order() const noexcept { return order_; }
   [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
   [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
   [[nodiscard]] bool is_closed() const noexcept { return closed_; }
+  /// CoDel has found the line slow: who waits for too long is being shed.
+  [[nodiscard]] bool is_slow() const noexcept { return codel_.is_slow(); }
   /// The cost of all who wait.
   [[nodiscard]] std::uint64_t waiting_cost() const noexcept { return cost_; }
   [[nodiscard]] duration oldest_wait(time_point now) const noexcept {
-    return order_.empty() ? duration::zero() : std::max(duration::zero(), elapsed(order_.front()->enqueued, now));
+    return size_ == 0 ? duration::zero() : std::max(duration::zero(), elapsed(line_.front()->enqueued, now));
   }
   /// Hand-offs per second while somebody waited, in cost; 0: unknown.
   [[nodiscard]] double hand_off_rate() const noexcept { return rate_.per_second(); }
   /// Seconds waited by all together until `now`: its increase per second is the mean length of the queue.
   [[nodiscard]] double waiter_seconds(time_point now) noexcept {
     pass(now);
-    return waiter_seconds_;
+    return waited_ns_ / 1e9;
   }
   [[nodiscard]] const counts& totals() const noexcept { return counts_; }
   /// How long the waits that ended so lasted. The one function that may be called without the lock.
   [[nodiscard]] const recording_histogram& waits(wait_outcome ended) const noexcept { return waits_[index(ended)]; }
 
   /// How many can wait without more storage.
-  [[nodiscard]] std::size_t room() const noexcept { return by_deadline_.capacity(); }
-  /// A smaller capacity lets those who wait stay. A capacity above `room()` needs storage, which the caller allocates
-  /// before it locks: `storage` must then have room for `capacity`, and gets the old storage, to be freed after unlocking.
-  void reconfigure(std::uint32_t capacity, wait_prediction prediction, std::vector<wait_node*>& storage) noexcept {
-    if (capacity > room()) {
-      assert(storage.capacity() >= capacity);
-      storage.assign(by_deadline_.begin(), by_deadline_.end());
-      by_deadline_.swap(storage);
+  [[nodiscard]] std::size_t room() const noexcept { return kept_.deadlines_.room(); }
+
+  /// A smaller capacity lets those who wait stay; they are put into the new order as they came, in O(waiting). CoDel and
+  /// overload start afresh. What tenants have in use carries over; where it is reported, the order and the list of tenants
+  /// must stay as they are. `storage`, which the caller allocates before it locks (for `capacity` and this discipline),
+  /// gets the old one, to be freed after unlocking. Precondition: the discipline is valid.
+  void reconfigure(std::uint32_t capacity, wait_prediction prediction, const queue_discipline& discipline,
+                   wait_queue_storage& storage) noexcept {
+    for (wait_node* node = line_.front(); node != nullptr; node = line_.after(*node)) leave_lane(*node);
+    // Never less room than there was: those who wait stay.
+    if (storage.deadlines_.room() > room()) {
+      storage.deadlines_.take_over(kept_.deadlines_);
+      std::swap(storage.deadlines_, kept_.deadlines_);
     }
+    if (storage.tenants_ && kept_.tenants_) storage.tenants_->take_over(*kept_.tenants_);
+    std::swap(storage.tenants_, kept_.tenants_);
     capacity_ = capacity;
     predict_ = prediction.on;
     rate_.set_window(prediction.tau);
+    follow(discipline);
+    for (wait_node* node = line_.front(); node != nullptr; node = line_.after(*node)) joined(*node);
   }
 
  private:
@@ -192,22 +274,42 @@ class wait_queue_core {
     return why;
   }
 
+  void follow(const queue_discipline& discipline) noexcept {
+    order_ = discipline.order;
+    priorities_.set_aging(discipline.aging);
+    overload_ = detail::overload{discipline.codel};
+    codel_ = detail::codel{discipline.codel};
+  }
+
+  [[nodiscard]] time_point oldest() const noexcept { return size_ == 0 ? never : line_.front()->enqueued; }
+
   /// Lets time pass up to `now`, never back.
   time_point pass(time_point now) noexcept {
     if (now <= now_) return now_;
     if (now_ != read_clock) {
       const duration spent = elapsed(now_, now);
       rate_.pass(spent, size_ > 0);
-      waiter_seconds_ += std::chrono::duration<double>(spent).count() * size_;
+      waited_ns_ += static_cast<double>(spent.count()) * size_;
     }
+    if (now >= codel_.ends()) codel_.turn(now, oldest());
     return now_ = now;
+  }
+
+  /// The cost of those who will certainly go before a newcomer; in order fifo: of all who will.
+  [[nodiscard]] std::uint64_t ahead_of(std::uint8_t priority, std::uint32_t tenant) const noexcept {
+    switch (order_) {
+      case queue_order::fifo: return cost_;
+      case queue_order::priority: return priorities_.ahead_of(priority);
+      case queue_order::tenants: return kept_.tenants_->ahead_of(tenant);
+      default: return 0;
+    }
   }
 
   bool misses_deadline(const wait_node& node, time_point now, time_point earliest) noexcept {
     if (!predict_ || node.deadline == never) return false;
     if (earliest != never) return earliest >= node.deadline;  // exact: needs no evidence and no probes
     if (size_ == 0) return false;
-    const auto wait = predicted_wait(node.cost, now);
+    const auto wait = predicted_wait(node.cost, now, node.priority, node.tenant);
     if (!wait) return false;
     const double bound = std::chrono::duration<double>(elapsed(now, node.deadline)).count();
     if (std::chrono::duration<double>(*wait).count() * wait_prediction::confidence <= bound) return false;
@@ -216,16 +318,39 @@ class wait_queue_core {
     return false;
   }
 
+  /// What the orders other than fifo and lifo keep beside the line.
+  void joined(wait_node& node) noexcept {
+    switch (order_) {
+      case queue_order::adaptive_lifo:
+        if (line_.front() == &node) overload_.oldest_is(node.enqueued, now_);
+        break;
+      case queue_order::priority: priorities_.push(node); break;
+      case queue_order::tenants: kept_.tenants_->push(node); break;
+      default: break;
+    }
+  }
+  void leave_lane(wait_node& node) noexcept {
+    if (order_ == queue_order::priority) priorities_.erase(node);
+    if (order_ == queue_order::tenants) kept_.tenants_->erase(node);
+  }
+
   void end(wait_node& node, wait_outcome how, time_point now, ready_list& out) noexcept {
     take_out(node, how, now);
     out.push_back(node);
   }
+  void end_all(wait_outcome how, time_point now, ready_list& out) noexcept {
+    while (wait_node* oldest = line_.front()) end(*oldest, how, now, out);
+  }
 
   void take_out(wait_node& node, wait_outcome how, time_point now) noexcept {
-    order_.erase(node);
+    line_.erase(node);
     --size_;
     cost_ -= node.cost;
-    if (node.heap_pos != wait_node::no_heap_pos) remove_deadline(node);
+    if (order_ >= queue_order::adaptive_lifo) {
+      leave_lane(node);
+      if (order_ == queue_order::adaptive_lifo) overload_.oldest_is(oldest(), now);
+    }
+    if (node.heap_pos != wait_node::no_heap_pos) kept_.deadlines_.erase(node);
     node.where = wait_node::state::ended;
     node.ended = how;
     ++counts_.ended[index(how)];
@@ -233,65 +358,22 @@ class wait_queue_core {
     waits_[index(how)].record(node.waited);
   }
 
-  // A binary heap by deadline whose elements know their place, so that any of them can leave. First in, first out gives
-  // mostly ascending deadlines, for which pushing is O(1).
-
-  void push_deadline(wait_node& node) noexcept {
-    assert(by_deadline_.size() < by_deadline_.capacity());
-    by_deadline_.push_back(&node);
-    sift_up(static_cast<std::uint32_t>(by_deadline_.size() - 1));
-  }
-
-  void remove_deadline(wait_node& node) noexcept {
-    const std::uint32_t hole = std::exchange(node.heap_pos, wait_node::no_heap_pos);
-    wait_node* last = by_deadline_.back();
-    by_deadline_.pop_back();
-    if (last == &node) return;
-    place(last, hole);
-    sift_down(sift_up(hole));
-  }
-
-  void place(wait_node* node, std::uint32_t at) noexcept {
-    by_deadline_[at] = node;
-    node->heap_pos = at;
-  }
-
-  std::uint32_t sift_up(std::uint32_t at) noexcept {
-    wait_node* node = by_deadline_[at];
-    while (at > 0) {
-      const std::uint32_t parent = (at - 1) / 2;
-      if (by_deadline_[parent]->deadline <= node->deadline) break;
-      place(by_deadline_[parent], at);
-      at = parent;
-    }
-    place(node, at);
-    return at;
-  }
-
-  void sift_down(std::uint32_t at) noexcept {
-    wait_node* node = by_deadline_[at];
-    const auto size = static_cast<std::uint32_t>(by_deadline_.size());
-    for (std::uint32_t child = 2 * at + 1; child < size; child = 2 * at + 1) {
-      if (child + 1 < size && by_deadline_[child + 1]->deadline < by_deadline_[child]->deadline) ++child;
-      if (node->deadline <= by_deadline_[child]->deadline) break;
-      place(by_deadline_[child], at);
-      at = child;
-    }
-    place(node, at);
-  }
-
-  ready_list order_;
-  std::vector<wait_node*> by_deadline_;
+  ready_list line_;  // all who wait, as they came
+  wait_queue_storage kept_;
   std::uint32_t capacity_;
+  bool predict_;
+  bool closed_ = false;
+  queue_order order_{};
   std::uint32_t size_ = 0;
   std::uint64_t cost_ = 0;
   time_point now_ = read_clock;    // the latest seen
   time_point moved_ = read_clock;  // last hand-off, or when the queue began to be busy
-  double waiter_seconds_ = 0;
-  bool predict_;
-  bool closed_ = false;
+  double waited_ns_ = 0;
   std::uint32_t doubtful_ = 0;
   detail::hand_off_rate rate_;
+  detail::codel codel_;
+  detail::overload overload_;
+  detail::priority_lanes priorities_;
   counts counts_;
   std::array<recording_histogram, wait_outcome_count> waits_;  // fixed storage: never allocates under the lock
 };

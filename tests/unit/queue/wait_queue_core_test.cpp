@@ -189,14 +189,14 @@ TEST_F(wait_queue_core_test, reconfigure_keeps_who_waits) {
   wait_queue_core core{2};
   std::deque<waiter> waiters;
   for (int i = 0; i < 2; ++i) ASSERT_FALSE(core.enqueue(waiters.emplace_back(at(9s)), at(0s)));
-  std::vector<wait_node*> storage;
-  storage.reserve(4);
-  core.reconfigure(4, {}, storage);
+  wait_queue_storage more{4, {}};
+  core.reconfigure(4, {}, {}, more);
   for (int i = 0; i < 2; ++i) ASSERT_FALSE(core.enqueue(waiters.emplace_back(at(8s)), at(0s)));
   EXPECT_EQ(refused(core.enqueue(waiters.emplace_back(), at(0s))), errc::queue_full);
 
-  std::vector<wait_node*> none;
-  core.reconfigure(1, {}, none);
+  wait_queue_storage less{1, {}};
+  core.reconfigure(1, {}, {}, less);
+  EXPECT_EQ(core.room(), 4u) << "those who wait stay";
   EXPECT_EQ(core.size(), 4u);
   EXPECT_EQ(refused(core.enqueue(waiters.emplace_back(), at(0s))), errc::queue_full);
   EXPECT_EQ(core.next_event(), at(8s));
@@ -276,8 +276,8 @@ TEST_F(wait_prediction_test, the_first_in_line_is_always_let_in) {
 
 TEST_F(wait_prediction_test, can_be_switched_off) {
   move_for(10s);
-  std::vector<wait_node*> none;
-  core.reconfigure(1000, {.on = false}, none);
+  wait_queue_storage same{1000, {}};
+  core.reconfigure(1000, {.on = false}, {}, same);
   EXPECT_FALSE(ask(1ns));
 }
 
