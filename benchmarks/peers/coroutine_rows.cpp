@@ -3,6 +3,7 @@
 #include "idle_coroutine.hpp"
 #include "rows.hpp"
 #include "storm_coroutines.hpp"
+#include "weir_pools.hpp"
 
 namespace weir_peers {
 namespace {
@@ -28,6 +29,11 @@ std::vector<row> coroutine_rows() {
   add_without_deadline<channel_pool>(rows);
   add_with_deadline<channel_pool>(rows);
   add_with_deadline<channel_pool_operator>(rows);
+  using weir_pool = weir_coroutine_pool<prediction::on>;
+  using weir_without = weir_coroutine_pool<prediction::off>;
+  add_without_deadline<weir_pool>(rows);
+  add_with_deadline<weir_pool>(rows);
+  rows.push_back({"storm_co", std::string{weir_without::name}, run_storm_coroutines<weir_without>});
   return rows;
 }
 

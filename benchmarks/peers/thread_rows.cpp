@@ -5,6 +5,7 @@
 #include "idle.hpp"
 #include "rows.hpp"
 #include "storm_threads.hpp"
+#include "weir_pools.hpp"
 
 namespace weir_peers {
 namespace {
@@ -32,6 +33,11 @@ std::vector<row> thread_rows() {
   add_idle<channel_try_pool>(rows);
   add_waiting<condvar_pool>(rows);
   add_waiting<futex_pool>(rows);
+  using weir_pool = weir_thread_pool<prediction::on>;
+  using weir_without = weir_thread_pool<prediction::off>;
+  add_idle<weir_pool>(rows);
+  add_waiting<weir_pool>(rows);
+  rows.push_back({"storm_threads", std::string{weir_without::name}, run_storm_threads<weir_without>});
   return rows;
 }
 
