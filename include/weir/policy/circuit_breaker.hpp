@@ -38,9 +38,9 @@ namespace weir::inline v0 {
 /// Windows, thresholds, states: see circuit_breaker_config and breaker_state. What is particular here:
 ///
 /// - Rates are judged at each recorded result (`>=`), never by the passing of time. Threads that record at the same time
-/// may
-///   each miss the results of the others, but not the last one of them. Overloads and ignored results are in no rate. A
-///   permit that is dropped or cancelled was no evidence; if it was a probe, another call may probe.
+///   may each miss the results of the others, but not the last one of them; in a count window they may also still see those
+///   that the others' results replace. Overloads and ignored results are in no rate. A permit that is dropped or cancelled
+///   was no evidence; if it was a probe, another call may probe.
 /// - A permit belongs to the state that admitted it. What it reports later, in another state or after its lease, is `late`:
 ///   it counts in the ledger and moves nothing.
 /// - Nothing runs by itself. What is due by time (an expired lease, the end of the half-open state) is done by the next
