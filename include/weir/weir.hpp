@@ -37,6 +37,7 @@
 #include <weir/pool/pool_rejection.hpp>
 #include <weir/pool/pool_slot.hpp>
 #include <weir/pool/pool_snapshot.hpp>
+#include <weir/pool/size_advisor.hpp>
 #include <weir/queue/wait_node.hpp>
 #include <weir/queue/wait_operation.hpp>
 #include <weir/queue/wait_queue.hpp>

@@ -110,8 +110,9 @@ class random_use {
     config.max_size = 1 + static_cast<std::uint32_t>(random_.below(8));
     config.min_size = config.max_size / 2;
     std::vector<pool_slot*> all = pool_.core->table().slots();
+    wait_queue_storage line{config.waiters_at_most(), config.waiting};
     while (all.size() < config.max_size) all.push_back(&pool_.slots.emplace_back());
-    pool_.run([&](pool_effects& fx) { pool_.core->reconfigure(config, all, pool_.now, fx); });
+    pool_.run([&](pool_effects& fx) { pool_.core->reconfigure(config, all, line, pool_.now, fx); });
   }
 
   template <class F>

@@ -20,6 +20,7 @@ class pool_driver {
   struct waiter : pool_waiter {
     pool_driver* driver = nullptr;
     bool done = false;
+    time_point asked_at{};
     time_point done_at{};
     waiter() noexcept {
       complete = [](wait_node& node, wait_outcome) noexcept {
@@ -73,6 +74,7 @@ class pool_driver {
     waiter& w = waiters.emplace_back();
     w.driver = this;
     w.deadline = deadline;
+    w.asked_at = now;
     w.tag = tag;
     w.tenant = tenant;
     errc why{};

@@ -105,6 +105,9 @@ class basic_pool {
 
   [[nodiscard]] pool_snapshot snapshot() const { return state_->snapshot(); }
   [[nodiscard]] pool_histograms histograms() const { return state_->histograms(); }
+  /// How large it should be for all but 1 % of its users to wait less than `target`, or why not to grow. Errors:
+  /// std::bad_alloc. Complexity: O(size advised).
+  [[nodiscard]] pool_advice advice(duration target = std::chrono::milliseconds{20}) const { return state_->advice(target); }
   [[nodiscard]] time_point now() const noexcept { return state_->now(); }
   [[nodiscard]] weir::name name() const noexcept { return state_->name(); }
   [[nodiscard]] Backend& backend() noexcept { return state_->backend(); }

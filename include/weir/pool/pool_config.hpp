@@ -5,6 +5,7 @@
 #include <weir/core/backoff.hpp>
 #include <weir/core/config.hpp>
 #include <weir/core/time.hpp>
+#include <weir/queue/discipline.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -40,6 +41,7 @@ struct pool_config {
 
   duration acquire_timeout = std::chrono::seconds{5};  ///< caps every deadline, > 0; duration::max(): no cap
   std::optional<std::uint32_t> max_waiters{};          ///< 0 .. 1'000'000; nothing: ten times max_size
+  queue_discipline waiting{};                          ///< who is served next; a connection costs 1
   bool predict = true;                                 ///< refuse at the door who would wait beyond its deadline
 
   duration connect_timeout = std::chrono::seconds{5};          ///< > 0; a budget of its own, not the waiter's
@@ -100,7 +102,8 @@ struct pool_config {
   if (config.validate_after_idle < duration::zero()) {
     return wrong("validate_after_idle", "must be >= 0" + detail::is(config.validate_after_idle));
   }
-  return validate(config.probe, "pool_config.probe");
+  if (auto e = validate(config.probe, "pool_config.probe")) return e;
+  return validate(config.waiting, "pool_config.waiting", config.max_size);
 }
 
 }  // namespace weir::inline v0

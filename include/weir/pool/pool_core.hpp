@@ -27,6 +27,7 @@
 #include <weir/pool/pool_config.hpp>
 #include <weir/pool/pool_effects.hpp>
 #include <weir/pool/pool_slot.hpp>
+#include <weir/pool/size_advisor.hpp>
 #include <weir/queue/wait_queue_core.hpp>
 
 #include <algorithm>
@@ -82,12 +83,14 @@ class pool_core {
       : name_(config.name),
         config_(config),
         can_(can),
-        queue_(config.waiters_at_most(), {.on = config.predict}),
+        queue_(config.waiters_at_most(), {.on = config.predict}, config.waiting),
         health_(config.endpoints, config.connecting_at_most(), config.down_after, config.probe, config.seed),
         renewal_(config.max_lifetime, config.max_size, config.seed),
         random_(config.seed, "keepalive"),
         now_(now) {
-    opens_ = config.order == idle_order::lifo;
+    sampled_.at = now;
+    opens_ = config.order == idle_order::lifo && !by_tenants();
+    queue_.set_capacity_of_owner(config.max_size);
     table_.grow(slots);
   }
 
@@ -106,10 +109,10 @@ class pool_core {
     }
     if (c.deadline <= now) return ++counts_.expired, why = errc::expired, nullptr;
     why = errc::over_capacity;
-    if (!queue_.empty()) return nullptr;
+    if (by_tenants() ? !queue_.may_take(c.tenant, 1) || queue_.first() != nullptr : !queue_.empty()) return nullptr;
     pool_slot* slot = next_fresh(table_.count(slot_state::validating) == 0, now, fx);
     if (slot == nullptr) return nullptr;
-    use(*slot, c.tag, where, now);
+    use(*slot, c.tag, where, c.tenant, now);
     return slot;
   }
   void count_refusal(errc why) noexcept {
@@ -131,6 +134,7 @@ class pool_core {
     w.slot = nullptr;
     w.why = errc{};
     w.evidence.reset();
+    w.cost = 1;
     w.deadline =
         std::min(w.deadline, config_.acquire_timeout == duration::max() ? never : later(now, config_.acquire_timeout));
     // A connection under way that nobody else waits for: no need to guess.
@@ -170,6 +174,7 @@ class pool_core {
       ++counts_.leaks_returned;
       tell(pool_event_kind::returned_leak, slot, elapsed(slot.since(), now));
     }
+    if (by_tenants()) queue_.gave_back(slot.tenant, 1);
     if (how == give_back::broken) note_broken(slot, now, fx);
     if (const close_reason why = end_of(slot, how); why == close_reason::detached) {
       vacate(slot, why);
@@ -297,11 +302,15 @@ class pool_core {
     settle(now, fx);
   }
   /// Applies live to all that comes from now on. `config` and `slots` (the old ones, then new ones up to max_size) are
-  /// swapped with the old storage, to be freed after unlocking. Precondition: valid; name, endpoints, and order as before.
-  void reconfigure(pool_config& config, std::vector<pool_slot*>& slots, time_point now, pool_effects& fx) {
+  /// swapped with the old storage, to be freed after unlocking; `line` likewise, made for the new config. Precondition:
+  /// valid; name, endpoints, idle order, and whether and which tenants there are, as before.
+  void reconfigure(pool_config& config, std::vector<pool_slot*>& slots, wait_queue_storage& line, time_point now,
+                   pool_effects& fx) {
     now = seen(now);
     if (slots.size() > table_.slots().size()) table_.grow(slots);
     std::swap(config_, config);
+    queue_.reconfigure(config_.waiters_at_most(), {.on = config_.predict}, config_.waiting, line);
+    queue_.set_capacity_of_owner(config_.max_size);
     health_.reconfigure(config_.connecting_at_most(), config_.down_after, config_.probe);
     renewal_.reconfigure(config_.max_lifetime, config_.max_size);
     table_.shut_all();
@@ -328,6 +337,7 @@ class pool_core {
   [[nodiscard]] bool is_failing() const noexcept { return health_.is_failing(); }
   [[nodiscard]] const std::shared_ptr<const connect_failure>& last_failure() const noexcept { return last_failure_; }
   [[nodiscard]] weir::name name() const noexcept { return name_; }
+  [[nodiscard]] const size_advisor& advisor() const noexcept { return advisor_; }
   /// How many events there were; each can be looked at for as long as it is among the last `recent_events`.
   [[nodiscard]] std::uint64_t events() const noexcept { return events_; }
   [[nodiscard]] const pool_event& event(std::uint64_t sequence) const noexcept {
@@ -370,6 +380,7 @@ class pool_core {
 
  private:
   time_point seen(time_point now) noexcept { return now_ = std::max(now_, now); }
+  [[nodiscard]] bool by_tenants() const noexcept { return config_.waiting.order == queue_order::tenants; }
   [[nodiscard]] bool fifo() const noexcept { return config_.order == idle_order::fifo; }
 
   /// Why nobody is let in at all.
@@ -416,9 +427,12 @@ class pool_core {
     table_.park(slot, first, opens_ && queue_.empty() && !suspended_ && !closed_);
   }
 
-  void use(pool_slot& slot, std::string_view tag, const std::source_location& where, time_point now) {
+  void use(pool_slot& slot, std::string_view tag, const std::source_location& where, std::uint32_t tenant, time_point now) {
     table_.become(slot, slot_state::in_use);
     slot.begin_use(now, tag, where);
+    if (!by_tenants()) return;
+    slot.tenant = tenant;
+    queue_.took(tenant, 1);
   }
 
   /// To whoever is next; false: nobody can be served.
@@ -429,7 +443,7 @@ class pool_core {
     ++counts_.waited;
     counts_.expired_handoffs += w->deadline <= now ? 1 : 0;
     w->slot = &slot;
-    use(slot, w->tag, w->site, now);
+    use(slot, w->tag, w->site, w->tenant, now);
     return true;
   }
 
@@ -564,7 +578,7 @@ class pool_core {
     remember({.name = name_, .kind = pool_event_kind::backend_down, .at = now});
     if (config_.on_down != when_down::fail_fast) return;
     explain_refusals(now, fx);  // those before have reasons of their own
-    while (wait_node* first = queue_.first()) queue_.shed(*first, now, fx.ready);
+    queue_.shed_all(now, fx.ready);
     for (auto* w = fx.ready.front(); w != nullptr; w = fx.ready.after(*w)) {
       auto& waiter = *static_cast<pool_waiter*>(w);
       if (waiter.ended != wait_outcome::shed || waiter.why != errc{}) continue;
@@ -595,10 +609,37 @@ class pool_core {
     }
   }
 
+  /// For the advisor, once a second: what has happened since the last time.
+  void take_sample(time_point now) noexcept {
+    const duration span = elapsed(sampled_.at, now);
+    if (span < std::chrono::seconds{1}) return;
+    sample_totals seen{.at = now};
+    for (const pool_slot* slot : table_.slots()) {
+      const duration held = slot->held.sum();
+      seen.uses += slot->uses();
+      seen.held += held;
+      seen.in_use_seconds += std::chrono::duration<double>(held).count();
+      if (slot->state() != slot_state::in_use) continue;
+      --seen.uses;
+      seen.in_use_seconds += std::chrono::duration<double>(elapsed(slot->since(), now)).count();
+    }
+    const auto& done = queue_.totals();
+    seen.arrivals = seen.uses + counts_.refused + done.queue_full + done.would_miss_deadline;
+    for (const std::uint64_t ended : done.ended) seen.arrivals += ended;
+    seen.arrivals -= counts_.waited;  // are among the uses
+    advisor_.note({.arrivals = seen.arrivals - std::min(seen.arrivals, sampled_.arrivals),
+                   .returned = seen.uses - std::min(seen.uses, sampled_.uses),
+                   .held = seen.held - sampled_.held,
+                   .in_use_seconds = std::max(0.0, seen.in_use_seconds - sampled_.in_use_seconds),
+                   .span = span});
+    sampled_ = seen;
+  }
+
   /// Looks at every place: what takes too long, what is due, what has not come back.
   void look_around(time_point now, pool_effects& fx) {
     look_at_ = never;
     table_.shut_all();
+    take_sample(now);
     for (pool_slot* slot : table_.slots()) {
       switch (slot->state()) {
         case slot_state::vacant: break;
@@ -713,6 +754,13 @@ class pool_core {
   durations durations_;
   std::uint64_t events_ = 0;
   std::array<pool_event, recent_events> recent_{};
+  struct sample_totals {
+    time_point at{};
+    std::uint64_t uses = 0, arrivals = 0;
+    duration held{};
+    double in_use_seconds = 0;
+  } sampled_;
+  size_advisor advisor_;
 };
 
 }  // namespace weir::inline v0

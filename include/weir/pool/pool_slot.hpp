@@ -180,6 +180,7 @@ class pool_slot : public detail::list_hook {
   std::uint32_t id = 0;  ///< of the place
   std::uint32_t endpoint = 0;
   std::uint32_t attempt = 0;
+  std::uint32_t tenant = 0;  ///< its user's, where tenants have shares
   std::uint64_t generation = 0;
   std::uint64_t number = 0;        ///< counts connections: of the one that is or was here
   std::uint64_t reported_use = 0;  ///< the use that was reported as leaked

@@ -80,6 +80,7 @@ inline pool_snapshot take_snapshot(pool_core& core, time_point now) noexcept {
   s.timeout = ended(wait_outcome::timed_out);
   s.predicted = done.would_miss_deadline;
   s.queue_full = done.queue_full;
+  s.quota = done.quota;
   s.codel = ended(wait_outcome::shed) - totals.shed_when_down;
   s.backend_down = totals.backend_down + totals.shed_when_down;
   s.cancelled = ended(wait_outcome::cancelled);

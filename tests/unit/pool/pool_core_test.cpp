@@ -401,7 +401,8 @@ TEST(PoolCore, ASmallerPoolGetsThereAsConnectionsComeBack) {
   pool.most_allowed = 4;
   pool_config smaller{.max_size = 2};
   std::vector<pool_slot*> none;
-  pool.run([&](pool_effects& fx) { pool.core->reconfigure(smaller, none, pool.now, fx); });
+  wait_queue_storage line{smaller.waiters_at_most(), smaller.waiting};
+  pool.run([&](pool_effects& fx) { pool.core->reconfigure(smaller, none, line, pool.now, fx); });
   EXPECT_EQ(pool.closed_for(close_reason::shrink), 1u);
   for (pool_slot* s : used) pool.put(s);
   pool.finish_jobs();
@@ -416,11 +417,75 @@ TEST(PoolCore, ALargerPoolServesWaitersAtOnce) {
   auto& w = pool.ask();
   EXPECT_FALSE(w.done);
   pool_config larger{.max_size = 3};
+  wait_queue_storage line{larger.waiters_at_most(), larger.waiting};
   std::vector<pool_slot*> all = pool.core->table().slots();
   for (int i = 0; i < 2; ++i) all.push_back(&pool.slots.emplace_back());
-  pool.run([&](pool_effects& fx) { pool.core->reconfigure(larger, all, pool.now, fx); });
+  pool.run([&](pool_effects& fx) { pool.core->reconfigure(larger, all, line, pool.now, fx); });
   pool.finish_jobs();
   EXPECT_TRUE(w.granted());
+}
+
+// ---- who is next ----
+
+TEST(PoolCore, TheNewestFirstIfSoConfigured) {
+  pool_driver pool{{.max_size = 1, .waiting = {.order = queue_order::lifo}}};
+  auto& holder = pool.ask();
+  pool.connect_ok();
+  auto& old = pool.ask();
+  auto& young = pool.ask();
+  pool.put(holder.slot);
+  EXPECT_TRUE(young.granted());
+  EXPECT_FALSE(old.done);
+}
+
+TEST(PoolCore, CodelShedsAlsoWhenNothingComesBack) {
+  pool_driver pool{{.max_size = 1, .waiting = {.codel = {.on = true, .target = 20ms, .interval = 200ms}}}};
+  pool.ask();
+  pool.connect_ok();
+  auto& stuck = pool.ask();
+  pool.pass(500ms);
+  EXPECT_EQ(stuck.why, errc::shed);
+  EXPECT_LT(stuck.done_at, pool.now);
+}
+
+TEST(PoolCore, TenantsHaveCapsAndReservations) {
+  queue_discipline fair{
+      .order = queue_order::tenants,
+      .tenants = {{.tenant = 1, .max_in_use = 2}, {.tenant = 2, .reserved = 1}, {.tenant = 3, .max_waiting = 1}}};
+  pool_driver pool{{.max_size = 4, .max_connecting = 4, .waiting = fair}};
+  std::vector<pool_driver::waiter*> one, three;
+  for (int i = 0; i < 3; ++i) one.push_back(&pool.ask(never, {}, 1));
+  pool.finish_jobs();
+  EXPECT_TRUE(one[0]->granted() && one[1]->granted());
+  EXPECT_FALSE(one[2]->done) << "has two already";
+  three.push_back(&pool.ask(never, {}, 3));
+  pool.finish_jobs();
+  EXPECT_TRUE(three[0]->granted());
+  three.push_back(&pool.ask(never, {}, 3));
+  EXPECT_FALSE(three[1]->done) << "the last one is reserved";
+  EXPECT_EQ(pool.ask(never, {}, 3).why, errc::quota);
+  auto& two = pool.ask(never, {}, 2);
+  pool.finish_jobs();
+  EXPECT_TRUE(two.granted());
+  pool.put(one[0]->slot);
+  EXPECT_TRUE(one[2]->granted() || three[1]->granted());
+}
+
+TEST(PoolCore, ASmallTenantIsNotStarvedByALargeOne) {
+  queue_discipline fair{.order = queue_order::tenants, .tenants = {{.tenant = 1, .weight = 9}, {.tenant = 2, .weight = 1}}};
+  pool_driver pool{
+      {.max_size = 2, .max_connecting = 2, .acquire_timeout = duration::max(), .max_waiters = 3000, .waiting = fair}};
+  for (int i = 0; i < 2000; ++i) pool.ask(never, {}, 1);
+  for (int i = 0; i < 500; ++i) pool.ask(never, {}, 2);
+  pool.finish_jobs();
+  int small = 0;
+  constexpr std::size_t served = 1000;
+  for (std::size_t i = 0; i < served; ++i) {
+    small += pool.finished.at(i)->tenant == 2 ? 1 : 0;
+    pool.put(pool.finished[i]->slot);
+  }
+  EXPECT_GE(small, 90) << "one in ten";
+  EXPECT_LE(small, 110);
 }
 
 TEST(PoolCore, AClockThatGoesBackChangesNothing) {

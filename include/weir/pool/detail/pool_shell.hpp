@@ -223,14 +223,21 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
       keep(config.name == old.name, "name");
       keep(config.endpoints == old.endpoints, "endpoints");
       keep(config.order == old.order, "order");
-      keep(config.waiters_at_most() <= old.waiters_at_most() || config.waiters_at_most() <= core_->queue().room(),
-           "max_waiters");
+      const auto same_tenants = [&] {
+        const queue_discipline &now = config.waiting, &was = old.waiting;
+        const bool by_tenants = now.order == queue_order::tenants;
+        if (by_tenants != (was.order == queue_order::tenants)) return false;
+        return !by_tenants || std::equal(now.tenants.begin(), now.tenants.end(), was.tenants.begin(), was.tenants.end(),
+                                         [](const auto& a, const auto& b) { return a.tenant == b.tenant; });
+      };
+      keep(same_tenants(), "waiting.tenants");
     }
     if (wrong) return wrong;
     slots = more_slots(config.max_size);
+    wait_queue_storage line{config.waiters_at_most(), config.waiting};
     fresh_for_.store(config.validate_after_idle.count(), relaxed);
     reset_on_return_.store(config.reset_on_return, relaxed);
-    act([&](pool_core& core, time_point now, pool_effects& fx) { core.reconfigure(config, slots, now, fx); });
+    act([&](pool_core& core, time_point now, pool_effects& fx) { core.reconfigure(config, slots, line, now, fx); });
     return std::nullopt;
   }
 
@@ -238,6 +245,16 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
     const time_point now = clock_.now();
     scoped_lock lock{mutex_};
     return take_snapshot(*core_, now);
+  }
+  [[nodiscard]] pool_advice advice(duration target) const {
+    std::optional<size_advisor> advisor;
+    std::uint32_t size = 0;
+    {
+      scoped_lock lock{mutex_};
+      advisor = core_->advisor();
+      size = core_->config().max_size;
+    }
+    return advisor->advise(size, target);
   }
   /// Errors: std::bad_alloc.
   [[nodiscard]] pool_histograms histograms() const {
