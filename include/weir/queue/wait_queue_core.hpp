@@ -11,6 +11,7 @@
 /// ```
 /// Not thread-safe: the caller holds a lock. What ends up in `out` is completed after unlocking.
 
+#include <weir/core/detail/int128.hpp>
 #include <weir/core/error.hpp>
 #include <weir/queue/detail/congestion.hpp>
 #include <weir/queue/detail/deadlines.hpp>
@@ -65,7 +66,7 @@ class wait_queue_storage {
 
 /// A line in one of five orders, with a deadline for each; bounded.
 ///
-/// Memory: 16 bytes per place, 120 per tenant, and 105 KB for the five wait histograms; nothing is allocated after
+/// Memory: 16 to 24 bytes per place, 120 per tenant, and 105 KB for the five wait histograms; nothing is allocated after
 /// construction. Complexity: O(1) in every order (tenants whose calls differ in cost: amortised), and O(log n) where a
 /// waiter's deadline is before that of one who came earlier. An older `now` counts as the latest one seen.
 class wait_queue_core {
@@ -95,14 +96,21 @@ class wait_queue_core {
     if (size_ >= capacity_) return refuse(counts_.queue_full, errc::queue_full);
     if (order_ == queue_order::tenants && !kept_.tenants_->has_place(node.tenant))
       return refuse(counts_.quota, errc::quota);
-    if (misses_deadline(node, now, earliest)) return refuse(counts_.would_miss_deadline, errc::would_miss_deadline);
+    if (predict_ && node.deadline != never && misses_deadline(node, now, earliest)) {
+      return refuse(counts_.would_miss_deadline, errc::would_miss_deadline);
+    }
+    if (size_ == 0) {
+      tell_rate(now);
+      moved_ = now;
+    }
     node.enqueued = now;
     node.where = wait_node::state::waiting;
     line_.push_back(node);
     ++size_;
     cost_ += node.cost;
-    if (size_ == 1) moved_ = now;
-    if (order_ >= queue_order::adaptive_lifo) joined(node);
+    waited_ -= now.time_since_epoch().count();
+    if (order_ > queue_order::lifo) [[unlikely]]
+      joined(node);
     if (node.deadline != never) kept_.deadlines_.push(node);
     return std::nullopt;
   }
@@ -118,11 +126,12 @@ class wait_queue_core {
   wait_node* grant(time_point now, ready_list& out) noexcept {
     wait_node* chosen = front(now, out);
     if (chosen == nullptr) return nullptr;
-    if (order_ == queue_order::tenants) kept_.tenants_->charge(*chosen);
-    codel_.granted(elapsed(chosen->enqueued, now_));
+    if (order_ == queue_order::tenants) [[unlikely]]
+      kept_.tenants_->charge(*chosen);
     rate_.handed_off(chosen->cost);
     moved_ = now_;
     end(*chosen, wait_outcome::granted, now_, out);
+    codel_.granted(chosen->waited);
     return chosen;
   }
 
@@ -149,12 +158,10 @@ class wait_queue_core {
   /// All whose time is up go to `out`, and all who are to be shed.
   void expire(time_point now, ready_list& out) noexcept {
     now = pass(now);
-    while (kept_.deadlines_.next() <= now) end(kept_.deadlines_.front(), wait_outcome::timed_out, now, out);
-    if (!codel_.is_slow()) return;
-    while (wait_node* oldest = line_.front()) {
-      if (!codel_.sheds(oldest->enqueued, now)) return;
-      end(*oldest, wait_outcome::shed, now, out);
-    }
+    if (kept_.deadlines_.next() <= now) [[unlikely]]
+      time_out(now, out);
+    if (codel_.is_slow()) [[unlikely]]
+      shed_late(now, out);
   }
 
   /// Everybody leaves, nobody comes in again.
@@ -175,11 +182,9 @@ class wait_queue_core {
   [[nodiscard]] std::optional<duration> predicted_wait(std::uint32_t cost, time_point now, std::uint8_t priority = 0,
                                                        std::uint32_t tenant = 0) noexcept {
     now = pass(now);
-    auto wait = rate_.time_for(static_cast<double>(ahead_of(priority, tenant)) + cost);
-    if (!wait || size_ == 0 || order_ != queue_order::fifo) return wait;
-    const duration spacing = rate_.mean_spacing();
-    if (elapsed(moved_, now) / wait_prediction::stale_after > spacing) *wait = std::max(*wait, oldest_wait(now));
-    return wait;
+    const double ns = predicted_ns(cost, now, priority, tenant);
+    if (ns < 0) return std::nullopt;
+    return ns >= 9e18 ? duration::max() : duration{static_cast<duration::rep>(ns)};
   }
 
   // ---- order tenants, where the owner reports what they have; else of no effect -------------------------------------
@@ -209,16 +214,7 @@ class wait_queue_core {
   // ---- looking at it -----------------------------------------------------------------------------------------------
 
   /// Whose turn it is, as far as time has come; nullptr: as `front`.
-  [[nodiscard]] wait_node* first() noexcept {
-    switch (order_) {
-      case queue_order::fifo: return line_.front();
-      case queue_order::lifo: return line_.back();
-      case queue_order::adaptive_lifo: return overload_.is_on(now_) ? line_.back() : line_.front();
-      case queue_order::priority: return priorities_.pick();
-      case queue_order::tenants: return kept_.tenants_->pick();
-    }
-    return nullptr;
-  }
+  [[nodiscard]] wait_node* first() noexcept { return order_ == queue_order::fifo ? line_.front() : pick(); }
   [[nodiscard]] queue_order order() const noexcept { return order_; }
   [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
@@ -232,11 +228,11 @@ class wait_queue_core {
     return size_ == 0 ? duration::zero() : std::max(duration::zero(), elapsed(line_.front()->enqueued, now));
   }
   /// Hand-offs per second while somebody waited, in cost; 0: unknown.
-  [[nodiscard]] double hand_off_rate() const noexcept { return rate_.per_second(); }
+  [[nodiscard]] double hand_off_rate() const noexcept { return known(now_).per_second(); }
   /// Seconds waited by all together until `now`: its increase per second is the mean length of the queue.
   [[nodiscard]] double waiter_seconds(time_point now) noexcept {
-    pass(now);
-    return waited_ns_ / 1e9;
+    now = pass(now);
+    return static_cast<double>(waited_ + detail::int128{now.time_since_epoch().count()} * size_) / 1e9;
   }
   [[nodiscard]] const counts& totals() const noexcept { return counts_; }
   /// How long the waits that ended so lasted. The one function that may be called without the lock.
@@ -251,7 +247,7 @@ class wait_queue_core {
   /// gets the old one, to be freed after unlocking. Precondition: the discipline is valid.
   void reconfigure(std::uint32_t capacity, wait_prediction prediction, const queue_discipline& discipline,
                    wait_queue_storage& storage) noexcept {
-    for (wait_node* node = line_.front(); node != nullptr; node = line_.after(*node)) leave_lane(*node);
+    for (wait_node* node = line_.front(); node != nullptr; node = line_.after(*node)) left(*node);
     // Never less room than there was: those who wait stay.
     if (storage.deadlines_.room() > room()) {
       storage.deadlines_.take_over(kept_.deadlines_);
@@ -262,6 +258,7 @@ class wait_queue_core {
     capacity_ = capacity;
     predict_ = prediction.on;
     rate_.set_window(prediction.tau);
+    due_ = read_clock;
     follow(discipline);
     for (wait_node* node = line_.front(); node != nullptr; node = line_.after(*node)) joined(*node);
   }
@@ -286,13 +283,32 @@ class wait_queue_core {
   /// Lets time pass up to `now`, never back.
   time_point pass(time_point now) noexcept {
     if (now <= now_) return now_;
-    if (now_ != read_clock) {
-      const duration spent = elapsed(now_, now);
-      rate_.pass(spent, size_ > 0);
-      waited_ns_ += static_cast<double>(spent.count()) * size_;
-    }
-    if (now >= codel_.ends()) codel_.turn(now, oldest());
+    if (now >= due_) [[unlikely]]
+      see_to_time(now);
     return now_ = now;
+  }
+  /// What is not worth looking at each time.
+  [[gnu::noinline]] void see_to_time(time_point now) noexcept {
+    tell_rate(now);
+    if (now >= codel_.ends()) codel_.turn(now, oldest());
+    due_ = std::min(later(now, rate_.put_off()), codel_.ends());
+  }
+  /// To be called before somebody comes to an empty line or leaves it empty.
+  void tell_rate(time_point now) noexcept {
+    if (told_ != read_clock) rate_.pass(elapsed(told_, now), size_ != 0);
+    told_ = now;
+  }
+
+  [[gnu::noinline]] bool has_place(std::uint32_t tenant) const noexcept { return kept_.tenants_->has_place(tenant); }
+  [[gnu::noinline]] wait_node* pick() noexcept {
+    switch (order_) {
+      case queue_order::fifo: return line_.front();
+      case queue_order::lifo: return line_.back();
+      case queue_order::adaptive_lifo: return overload_.is_on(now_) ? line_.back() : line_.front();
+      case queue_order::priority: return priorities_.pick();
+      case queue_order::tenants: return kept_.tenants_->pick();
+    }
+    return nullptr;
   }
 
   /// The cost of those who will certainly go before a newcomer; in order fifo: of all who will.
@@ -305,21 +321,32 @@ class wait_queue_core {
     }
   }
 
-  bool misses_deadline(const wait_node& node, time_point now, time_point earliest) noexcept {
-    if (!predict_ || node.deadline == never) return false;
+  [[nodiscard]] detail::hand_off_rate::evidence known(time_point now) const noexcept {
+    return rate_.known(size_ != 0 ? elapsed(told_, now) : duration::zero());
+  }
+  /// Negative: too little evidence.
+  [[nodiscard]] double predicted_ns(std::uint32_t cost, time_point now, std::uint8_t priority,
+                                    std::uint32_t tenant) const noexcept {
+    const auto rate = known(now);
+    if (!rate.is_enough()) return -1;
+    const double wait = rate.time_for(static_cast<double>(ahead_of(priority, tenant) + cost));
+    if (order_ != queue_order::fifo || size_ == 0) return wait;
+    if (!rate.is_late(elapsed(moved_, now), wait_prediction::stale_after)) return wait;
+    return std::max(wait, static_cast<double>(oldest_wait(now).count()));
+  }
+
+  [[gnu::noinline]] bool misses_deadline(const wait_node& node, time_point now, time_point earliest) noexcept {
     if (earliest != never) return earliest >= node.deadline;  // exact: needs no evidence and no probes
     if (size_ == 0) return false;
-    const auto wait = predicted_wait(node.cost, now, node.priority, node.tenant);
-    if (!wait) return false;
-    const double bound = std::chrono::duration<double>(elapsed(now, node.deadline)).count();
-    if (std::chrono::duration<double>(*wait).count() * wait_prediction::confidence <= bound) return false;
+    const double needed = predicted_ns(node.cost, now, node.priority, node.tenant) * wait_prediction::confidence;
+    if (needed <= static_cast<double>(elapsed(now, node.deadline).count())) return false;
     if (++doubtful_ % wait_prediction::probe_every != 0) return true;
     ++counts_.probes;
     return false;
   }
 
   /// What the orders other than fifo and lifo keep beside the line.
-  void joined(wait_node& node) noexcept {
+  [[gnu::noinline]] void joined(wait_node& node) noexcept {
     switch (order_) {
       case queue_order::adaptive_lifo:
         if (line_.front() == &node) overload_.oldest_is(node.enqueued, now_);
@@ -329,27 +356,40 @@ class wait_queue_core {
       default: break;
     }
   }
-  void leave_lane(wait_node& node) noexcept {
-    if (order_ == queue_order::priority) priorities_.erase(node);
-    if (order_ == queue_order::tenants) kept_.tenants_->erase(node);
+  [[gnu::noinline]] void left(wait_node& node) noexcept {
+    switch (order_) {
+      case queue_order::adaptive_lifo: overload_.oldest_is(oldest(), now_); break;
+      case queue_order::priority: priorities_.erase(node); break;
+      case queue_order::tenants: kept_.tenants_->erase(node); break;
+      default: break;
+    }
   }
 
   void end(wait_node& node, wait_outcome how, time_point now, ready_list& out) noexcept {
     take_out(node, how, now);
     out.push_back(node);
   }
+  [[gnu::noinline]] void time_out(time_point now, ready_list& out) noexcept {
+    while (kept_.deadlines_.next() <= now) end(kept_.deadlines_.front(), wait_outcome::timed_out, now, out);
+  }
+  [[gnu::noinline]] void shed_late(time_point now, ready_list& out) noexcept {
+    while (wait_node* oldest = line_.front()) {
+      if (!codel_.sheds(oldest->enqueued, now)) return;
+      end(*oldest, wait_outcome::shed, now, out);
+    }
+  }
   void end_all(wait_outcome how, time_point now, ready_list& out) noexcept {
     while (wait_node* oldest = line_.front()) end(*oldest, how, now, out);
   }
 
   void take_out(wait_node& node, wait_outcome how, time_point now) noexcept {
+    if (size_ == 1) tell_rate(now);
     line_.erase(node);
     --size_;
     cost_ -= node.cost;
-    if (order_ >= queue_order::adaptive_lifo) {
-      leave_lane(node);
-      if (order_ == queue_order::adaptive_lifo) overload_.oldest_is(oldest(), now);
-    }
+    waited_ += now.time_since_epoch().count();
+    if (order_ > queue_order::lifo) [[unlikely]]
+      left(node);
     if (node.heap_pos != wait_node::no_heap_pos) kept_.deadlines_.erase(node);
     node.where = wait_node::state::ended;
     node.ended = how;
@@ -368,7 +408,9 @@ class wait_queue_core {
   std::uint64_t cost_ = 0;
   time_point now_ = read_clock;    // the latest seen
   time_point moved_ = read_clock;  // last hand-off, or when the queue began to be busy
-  double waited_ns_ = 0;
+  time_point due_ = read_clock;    // when to see to time
+  time_point told_ = read_clock;   // what the rate knows of
+  detail::int128 waited_ = 0;      // when each has left, less when each has come: the waits, without what now would add
   std::uint32_t doubtful_ = 0;
   detail::hand_off_rate rate_;
   detail::codel codel_;

@@ -6,6 +6,7 @@
 #include <weir/queue/wait_node.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
@@ -18,54 +19,48 @@ namespace weir::inline v0::detail {
 ///
 /// Most lines are entered with ascending deadlines, since all are as patient as the config says: those lie in a ring, in
 /// order, entered and left in O(1). The others lie in a binary heap by deadline, whose elements know their place. Memory:
-/// 16 bytes for each who may wait, allocated at once.
+/// 16 to 24 bytes for each who may wait, allocated at once.
 class deadlines {
  public:
   deadlines() noexcept = default;
-  explicit deadlines(std::uint32_t capacity) : ring_(capacity) { heap_.reserve(capacity); }
+  explicit deadlines(std::uint32_t capacity) : ring_(std::bit_ceil(capacity)), mask_(std::bit_ceil(capacity) - 1) {
+    heap_.reserve(capacity);
+  }
 
   /// How many fit.
-  [[nodiscard]] std::size_t room() const noexcept { return ring_.size(); }
-  [[nodiscard]] bool empty() const noexcept { return span_ == 0 && heap_.empty(); }
+  [[nodiscard]] std::size_t room() const noexcept { return heap_.capacity(); }
+  [[nodiscard]] bool empty() const noexcept { return first_ == end_ && heap_.empty(); }
 
   /// The first deadline; `never` if there is none.
   [[nodiscard]] time_point next() const noexcept {
-    const time_point in_ring = span_ != 0 ? ring_[first_]->deadline : never;
+    const time_point in_ring = first_ != end_ ? ring_[first_ & mask_]->deadline : never;
     return heap_.empty() ? in_ring : std::min(in_ring, heap_.front()->deadline);
   }
   /// Whose it is. Precondition: not empty.
   [[nodiscard]] wait_node& front() const noexcept {
-    if (heap_.empty()) return *ring_[first_];
-    return span_ != 0 && ring_[first_]->deadline <= heap_.front()->deadline ? *ring_[first_] : *heap_.front();
+    if (heap_.empty()) return *ring_[first_ & mask_];
+    wait_node* first = first_ != end_ ? ring_[first_ & mask_] : nullptr;
+    return first != nullptr && first->deadline <= heap_.front()->deadline ? *first : *heap_.front();
   }
 
   /// Precondition: it has a deadline, and there is room.
   void push(wait_node& node) noexcept {
-    // Who left from the middle of the ring has left a hole in it: it may be full before all have come.
-    if (span_ == 0 || (span_ < ring_.size() && ring_[at(span_ - 1)]->deadline <= node.deadline)) {
-      const std::uint32_t place = at(span_++);
-      ring_[place] = &node;
-      node.heap_pos = place | in_ring;
+    // Who has left from the middle of the ring has left a hole in it: it may be full before all have come.
+    if (first_ == end_ || (end_ - first_ <= mask_ && ring_[(end_ - 1) & mask_]->deadline <= node.deadline)) {
+      ring_[end_ & mask_] = &node;
+      node.heap_pos = (end_++ & mask_) | in_ring;
       return;
     }
-    assert(heap_.size() < heap_.capacity());
-    heap_.push_back(&node);
-    sift_up(static_cast<std::uint32_t>(heap_.size() - 1));
+    push_to_heap(node);
   }
 
   /// Precondition: `node` is in here.
   void erase(wait_node& node) noexcept {
     const std::uint32_t place = std::exchange(node.heap_pos, wait_node::no_heap_pos);
-    if ((place & in_ring) != 0) return leave_ring(place & ~in_ring);
-    wait_node* last = heap_.back();
-    heap_.pop_back();
-    if (last == &node) return;
-    put(last, place);
-    sift_down(sift_up(place));
+    (place & in_ring) != 0 ? leave_ring(place & ~in_ring) : leave_heap(node, place);
   }
 
-  /// Takes over all that is in `other`, which is empty and smaller than this afterwards. Precondition: this is empty and
-  /// has room.
+  /// Takes over all that is in `other`. Precondition: this is empty and has room.
   void take_over(deadlines& other) noexcept {
     while (!other.empty()) {
       wait_node& node = other.front();
@@ -77,23 +72,28 @@ class deadlines {
  private:
   static constexpr std::uint32_t in_ring = std::uint32_t{1} << 31;
 
-  // Both ends of the ring are occupied, if it is not empty.
-
-  [[nodiscard]] std::uint32_t at(std::uint32_t offset) const noexcept {
-    const auto size = static_cast<std::uint32_t>(ring_.size());
-    const std::uint32_t place = first_ + offset;
-    return place < size ? place : place - size;
-  }
-
+  /// Both ends of the ring stay occupied, unless it is empty.
   void leave_ring(std::uint32_t place) noexcept {
     ring_[place] = nullptr;
-    if (place == first_) {
-      do {
-        first_ = at(1);
-      } while (--span_ != 0 && ring_[first_] == nullptr);
+    if (place == (first_ & mask_)) {
+      do ++first_;
+      while (first_ != end_ && ring_[first_ & mask_] == nullptr);
     } else {
-      while (ring_[at(span_ - 1)] == nullptr) --span_;
+      while (ring_[(end_ - 1) & mask_] == nullptr) --end_;
     }
+  }
+
+  [[gnu::noinline]] void push_to_heap(wait_node& node) noexcept {
+    assert(heap_.size() < heap_.capacity());
+    heap_.push_back(&node);
+    sift_up(static_cast<std::uint32_t>(heap_.size() - 1));
+  }
+  [[gnu::noinline]] void leave_heap(wait_node& node, std::uint32_t place) noexcept {
+    wait_node* last = heap_.back();
+    heap_.pop_back();
+    if (last == &node) return;
+    put(last, place);
+    sift_down(sift_up(place));
   }
 
   void put(wait_node* node, std::uint32_t place) noexcept {
@@ -127,8 +127,8 @@ class deadlines {
 
   std::vector<wait_node*> ring_;
   std::vector<wait_node*> heap_;
-  std::uint32_t first_ = 0;  // of the ring
-  std::uint32_t span_ = 0;   // of the ring, holes included
+  std::uint32_t mask_ = 0;
+  std::uint32_t first_ = 0, end_ = 0;  // of the ring, ever counting up
 };
 
 }  // namespace weir::inline v0::detail

@@ -78,7 +78,7 @@ class tenant_lanes {
     return nullptr;
   }
   /// `node`, which was picked, is served, and will be erased.
-  void charge(const wait_node& node) noexcept {
+  [[gnu::noinline]] void charge(const wait_node& node) noexcept {
     tenant_lane& t = of(node.tenant);
     if (!t.entitled.is_linked()) {
       t.deficit -= price(node);
