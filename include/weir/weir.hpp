@@ -34,6 +34,7 @@
 #include <weir/pool/pool_config.hpp>
 #include <weir/pool/pool_core.hpp>
 #include <weir/pool/pool_effects.hpp>
+#include <weir/pool/pool_explanation.hpp>
 #include <weir/pool/pool_rejection.hpp>
 #include <weir/pool/pool_slot.hpp>
 #include <weir/pool/pool_snapshot.hpp>

@@ -216,6 +216,8 @@ class basic_blocking_pool {
 
   [[nodiscard]] pool_snapshot snapshot() const { return state_->snapshot(); }
   [[nodiscard]] pool_histograms histograms() const { return state_->histograms(); }
+  /// Every connection, who has it and since when, the latest events: `to_json(pool.explain())`. Errors: std::bad_alloc.
+  [[nodiscard]] pool_explanation explain() const { return state_->explain(); }
   /// How large it should be for all but 1 % of its users to wait less than `target`, or why not to grow. Errors:
   /// std::bad_alloc. Complexity: O(size advised).
   [[nodiscard]] pool_advice advice(duration target = std::chrono::milliseconds{20}) const { return state_->advice(target); }

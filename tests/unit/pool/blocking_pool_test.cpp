@@ -257,6 +257,39 @@ TEST_F(BlockingPool, TimeInUseIsAnIntegral) {
   EXPECT_EQ(pool.histograms().held.count(), 1u);
 }
 
+TEST_F(BlockingPool, ExplainsItself) {
+  auto pool = make({.name = "or\"ders", .max_size = 2, .min_size = 2, .max_connecting = 2});
+  while (pool.tick()) {
+  }
+  auto lease = pool.try_acquire({.tag = "check\nout"});
+  ASSERT_TRUE(lease);
+  lease->touch();
+  clock.advance(1500us);
+  const pool_explanation e = pool.explain();
+  ASSERT_EQ(e.connections.size(), 2u);
+  EXPECT_EQ(e.event_count, 2u);
+  std::string json = to_json(e);
+  const auto erase = [&](std::string_view from, std::string_view to) {
+    for (std::size_t at = 0; (at = json.find(from, at)) != std::string::npos;) {
+      const std::size_t end = json.find(to, at + from.size());
+      json.erase(at + from.size(), end - at - from.size());
+      at += from.size();
+    }
+  };
+  erase("site\":\"", "\"");
+  erase("last_site\":\"", "\"");
+  EXPECT_EQ(
+      json,
+      R"({"pool":"or\"ders","max":2,"min":2,"connections_by_state":{"idle":1,"in_use":1,"connecting":0,"validating":0,)"
+      R"("resetting":0,"closing":0},"waiting":0,"oldest_wait_ms":0.000000,"predicted_wait_ms":0.000000,)"
+      R"("suspended":false,"closed":false,"backend":{"state":"up"},"connections":[)"
+      R"({"slot":0,"connection":1,"state":"idle","endpoint":0,"age_ms":1.500000,"uses":0},)"
+      R"({"slot":1,"connection":2,"state":"in_use","endpoint":0,"age_ms":1.500000,"uses":1,"tag":"check\u000aout",)"
+      R"("held_ms":1.500000,"site":"","last_site":""}],"events":[)"
+      R"({"sequence":1,"what":"opened","ago_ms":1.500000,"slot":0,"connection":1},)"
+      R"({"sequence":2,"what":"opened","ago_ms":1.500000,"slot":1,"connection":2}]})");
+}
+
 // ---- with threads of its own ----
 
 TEST(BlockingPoolThreads, WaitersAreServedAndSentAway) {

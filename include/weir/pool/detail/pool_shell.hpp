@@ -9,6 +9,7 @@
 #include <weir/core/observer.hpp>
 #include <weir/pool/backend.hpp>
 #include <weir/pool/pool_core.hpp>
+#include <weir/pool/pool_explanation.hpp>
 #include <weir/pool/pool_snapshot.hpp>
 #include <weir/queue/wait_operation.hpp>
 
@@ -245,6 +246,15 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
     const time_point now = clock_.now();
     scoped_lock lock{mutex_};
     return take_snapshot(*core_, now);
+  }
+  [[nodiscard]] pool_explanation explain() const {
+    scoped_lock slots_stay{reconfiguring_};
+    pool_explanation e;
+    e.connections.reserve(slots_.size());
+    const time_point now = clock_.now();
+    scoped_lock lock{mutex_};
+    detail::explain(*core_, now, e);
+    return e;
   }
   [[nodiscard]] pool_advice advice(duration target) const {
     std::optional<size_advisor> advisor;
