@@ -275,7 +275,7 @@ class wait_queue_core {
     order_ = discipline.order;
     priorities_.set_aging(discipline.aging);
     overload_ = detail::overload{discipline.codel};
-    codel_ = detail::codel{discipline.codel};
+    codel_ = detail::codel{discipline.codel, now_};
   }
 
   [[nodiscard]] time_point oldest() const noexcept { return size_ == 0 ? never : line_.front()->enqueued; }

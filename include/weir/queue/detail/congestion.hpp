@@ -13,8 +13,10 @@ namespace weir::inline v0::detail {
 class codel {
  public:
   codel() noexcept = default;
-  explicit codel(const codel_config& config) noexcept
-      : target_(config.target), interval_(config.interval), ends_(config.on ? read_clock : never) {}
+  /// The first interval begins at `now`; read_clock: with the first look at the time.
+  codel(const codel_config& config, time_point now) noexcept : target_(config.target), interval_(config.interval) {
+    if (config.on) ends_ = now == read_clock ? now : later(now, interval_);
+  }
 
   void granted(duration waited) noexcept { shortest_ = std::min(shortest_, waited); }
 
