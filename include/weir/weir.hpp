@@ -35,6 +35,7 @@
 #include <weir/pool/pool_core.hpp>
 #include <weir/pool/pool_effects.hpp>
 #include <weir/pool/pool_explanation.hpp>
+#include <weir/pool/pool_metrics.hpp>
 #include <weir/pool/pool_rejection.hpp>
 #include <weir/pool/pool_slot.hpp>
 #include <weir/pool/pool_snapshot.hpp>
@@ -49,6 +50,7 @@
 #include <weir/stats/counter.hpp>
 #include <weir/stats/ewma.hpp>
 #include <weir/stats/histogram.hpp>
+#include <weir/stats/metric.hpp>
 #include <weir/stats/time_window.hpp>
 #include <weir/stats/window_counts.hpp>
 #include <weir/version.hpp>

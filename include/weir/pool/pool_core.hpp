@@ -75,7 +75,7 @@ class pool_core {
   };
   /// How long these lasted.
   struct durations {
-    coarse_histogram connected, connect_failed, validated, not_validated, was_reset, not_reset;
+    coarse_histogram connected, connect_failed, connect_timed_out, validated, not_validated, was_reset, not_reset;
   };
 
   /// `slots`: max_size of them, pinned, alive as long as this. Precondition: the config is valid.
@@ -215,7 +215,7 @@ class pool_core {
     now = seen(now);
     assert(slot.state() == slot_state::connecting);
     ++(slot.overdue ? counts_.connect_timed_out : counts_.connect_failed);
-    durations_.connect_failed.record(elapsed(slot.began, now));
+    (slot.overdue ? durations_.connect_timed_out : durations_.connect_failed).record(elapsed(slot.began, now));
     last_failure_ = std::move(cause);
     health_.failed(slot.endpoint, slot.began, now);
     tell(pool_event_kind::connect_failed, slot, elapsed(slot.began, now));

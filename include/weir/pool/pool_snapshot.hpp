@@ -47,7 +47,8 @@ struct pool_snapshot {
 /// How long things took. Waits that were none (immediate grants) are not in `wait_ok`; `pool_snapshot::immediate` counts
 /// them. Those of coarse_histogram are exact to 6 %.
 struct pool_histograms {
-  histogram wait_ok, wait_failed, held, connected, connect_failed, validated, not_validated, was_reset, not_reset;
+  histogram wait_ok, wait_failed, held, connected, connect_failed, connect_timed_out, validated, not_validated, was_reset,
+      not_reset;
 };
 
 namespace detail {

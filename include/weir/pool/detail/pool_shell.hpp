@@ -286,6 +286,7 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
     for (const auto& slot : slots_) slot->held.add_to(h.held);
     lasted->connected.add_to(h.connected);
     lasted->connect_failed.add_to(h.connect_failed);
+    lasted->connect_timed_out.add_to(h.connect_timed_out);
     lasted->validated.add_to(h.validated);
     lasted->not_validated.add_to(h.not_validated);
     lasted->was_reset.add_to(h.was_reset);
