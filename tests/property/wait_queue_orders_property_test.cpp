@@ -503,4 +503,59 @@ TEST_F(wait_queue_orders_property, adaptive_lifo) { EXPECT_GT(run(queue_order::a
 TEST_F(wait_queue_orders_property, priority) { run(queue_order::priority); }
 TEST_F(wait_queue_orders_property, tenants) { EXPECT_GT(run(queue_order::tenants).nobody_may, 100); }
 
+// A line that is never empty, slots that come back in any order, waiters that give up: in the long run each tenant gets its
+// weight's share of all that is handed out. (A tenth of the weights: at least 9 %.)
+TEST_F(wait_queue_orders_property, tenants_get_their_shares_under_saturation) {
+  for (const std::uint64_t seed : weir::testing_support::seeds(40)) {
+    SCOPED_TRACE(seed);
+    weir::random_stream random{seed, "shares"};
+    const auto below = [&](std::uint32_t n) { return static_cast<std::uint32_t>(random.below(n)); };
+    queue_discipline d{.order = queue_order::tenants, .tenants = {{.tenant = 0, .weight = 1}}};
+    for (std::uint32_t left = 9; left > 0; left -= d.tenants.back().weight) {
+      d.tenants.push_back({.tenant = static_cast<std::uint32_t>(d.tenants.size()), .weight = 1 + below(left)});
+    }
+    weir::wait_queue_core core{1000, {.on = false}, d};
+    const std::uint32_t slots = 1 + below(8), dearest = 1 + below(3);
+    core.set_capacity_of_owner(slots * dearest);
+    std::deque<waiter> all;
+    std::vector<const waiter*> holders;
+    std::vector<std::uint32_t> served(d.tenants.size());
+    weir::ready_list out;
+    const auto join = [&](std::uint32_t tenant) {
+      waiter& w = all.emplace_back();
+      w.tenant = tenant;
+      w.cost = 1 + below(dearest);
+      ASSERT_FALSE(core.enqueue(w, time_point{}));
+    };
+    for (std::uint32_t i = 0; i < 40; ++i) {
+      for (const auto& share : d.tenants) join(share.tenant);
+    }
+    std::uint32_t total = 0;
+    while (total < 4000) {
+      if (holders.size() < slots) {
+        auto* w = static_cast<waiter*>(core.grant(time_point{}, out));
+        ASSERT_NE(w, nullptr);
+        core.took(w->tenant, w->cost);
+        holders.push_back(w);
+        served[w->tenant] += w->cost;
+        total += w->cost;
+        join(w->tenant);
+      } else {
+        std::swap(holders[below(slots)], holders.back());
+        core.gave_back(holders.back()->tenant, holders.back()->cost);
+        holders.pop_back();
+      }
+      if (waiter& w = all[below(static_cast<std::uint32_t>(all.size()))];
+          below(4) == 0 && core.cancel(w, time_point{}, out)) {
+        join(w.tenant);
+      }
+      weir::complete_all(out);
+    }
+    for (const auto& share : d.tenants) EXPECT_GE(served[share.tenant] * 10, total * share.weight * 9 / 10) << share.tenant;
+    core.close(time_point{}, out);
+    weir::complete_all(out);
+    if (HasFailure()) return;
+  }
+}
+
 }  // namespace

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <optional>
 #include <utility>
@@ -61,10 +62,15 @@ struct model {
     std::size_t id;
     std::uint32_t cost;
     time_point deadline;
+    time_point key;  // of its priority
   };
+
+  // Odd, while the clock shows whole milliseconds: there are no equals.
+  static constexpr duration aging = 100ms + 1ns;
 
   std::uint32_t limit, capacity;
   duration max_wait;
+  weir::queue_order order;
   std::uint32_t in_use = 0;
   bool closed = false;
   time_point seen = time_point::min();
@@ -85,15 +91,22 @@ struct model {
       }
     }
   }
+  /// Whose turn it is, of those in line.
+  std::size_t first() const {
+    if (order == weir::queue_order::fifo) return 0;
+    if (order == weir::queue_order::lifo) return line.size() - 1;
+    const auto less = [](const waiter& a, const waiter& b) { return a.key < b.key; };
+    return static_cast<std::size_t>(std::min_element(line.begin(), line.end(), less) - line.begin());
+  }
   void serve(time_point now) {
     expire(now);
     while (!line.empty()) {
-      const waiter first = line.front();
-      if (first.cost > limit) {
-        end(0, errc::shed);
-      } else if (in_use + first.cost <= limit) {
-        in_use += first.cost;
-        end(0, admitted);
+      const std::size_t next = first();
+      if (line[next].cost > limit) {
+        end(next, errc::shed);
+      } else if (in_use + line[next].cost <= limit) {
+        in_use += line[next].cost;
+        end(next, admitted);
       } else {
         break;
       }
@@ -123,7 +136,7 @@ struct model {
       what[id] = errc::queue_full;
     } else {
       what[id] = waits;
-      line.push_back({id, c.cost, deadline});
+      line.push_back({id, c.cost, deadline, seen + c.priority * aging});
     }
   }
   void leave(std::size_t id, errc how, time_point now) {
@@ -148,7 +161,10 @@ class history {
  public:
   explicit history(std::uint64_t seed)
       : random_{seed, "wait_queue"},
-        model_{.limit = below(8) + 1, .capacity = below(12), .max_wait = std::chrono::milliseconds{1 + below(400)}},
+        model_{.limit = below(8) + 1,
+               .capacity = below(12),
+               .max_wait = std::chrono::milliseconds{1 + below(400)},
+               .order = random_order()},
         slots_{{.limit = model_.limit}, {}, clock_},
         queue_{slots_, config(), {}, clock_} {}
 
@@ -176,8 +192,14 @@ class history {
 
  private:
   std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(random_.below(n)); }
+  weir::queue_order random_order() {
+    return std::array{weir::queue_order::fifo, weir::queue_order::lifo, weir::queue_order::priority}[below(3)];
+  }
   weir::wait_queue_config config() const {
-    return {.capacity = model_.capacity, .max_wait = model_.max_wait, .predict = false};
+    return {.capacity = model_.capacity,
+            .max_wait = model_.max_wait,
+            .predict = false,
+            .discipline = {.order = model_.order, .aging = model::aging}};
   }
   duration random_time() { return std::chrono::milliseconds{below(500)}; }
 
@@ -209,7 +231,7 @@ class history {
   }
 
   void ask() {
-    call c{.cost = below(5)};
+    call c{.cost = below(5), .priority = static_cast<std::uint8_t>(below(4))};
     if (below(3) != 0) c.deadline = clock_.now() + random_time() - 20ms;
     if (below(4) == 0) c.now = clock_.now();
     auto& next = callers_.emplace_back();
@@ -254,6 +276,7 @@ class history {
     } else {
       model_.capacity = below(12);
       model_.max_wait = std::chrono::milliseconds{1 + below(400)};
+      model_.order = random_order();
       EXPECT_FALSE(queue_.reconfigure(config()));
       model_.serve(clock_.now());
     }

@@ -81,7 +81,9 @@ TEST(wait_queue_race, blocked_threads_with_deadlines_and_stops) {
       all.emplace_back([&, t] {
         weir::random_stream random{t, "race"};
         for (int i = 0; i < rounds; ++i) {
-          call c{.cost = 1 + static_cast<std::uint32_t>(random.below(2))};
+          call c{.cost = 1 + static_cast<std::uint32_t>(random.below(2)),
+                 .tenant = static_cast<std::uint32_t>(t),
+                 .priority = static_cast<std::uint8_t>(t)};
           if (random.below(3) == 0) c.deadline = queue.now() + std::chrono::microseconds{random.below(60)};
           ++count.arrivals;
           auto answer = random.below(8) == 0 ? queue.try_acquire(c) : queue.acquire(c, stops[t].get_token());
@@ -100,6 +102,12 @@ TEST(wait_queue_race, blocked_threads_with_deadlines_and_stops) {
       while (running > 0) {
         // A stop that comes too early is spent: each thread is stopped once, somewhere.
         if (random.below(50) == 0) stops[random.below(threads)].request_stop();
+        if (random.below(10) == 0) {
+          const weir::queue_discipline order{.order = static_cast<weir::queue_order>(random.below(5)),
+                                             .codel = {.on = random.below(2) == 0, .target = 20us, .interval = 100us},
+                                             .tenants = {{.tenant = 1}, {.tenant = 2, .weight = 3}}};
+          EXPECT_FALSE(queue.reconfigure({.capacity = 3, .max_wait = 1h, .discipline = order}));
+        }
         EXPECT_LE(queue.snapshot().waiting, 3u);
         std::this_thread::sleep_for(20us);
       }

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <functional>
@@ -593,6 +594,127 @@ TEST_F(wait_queue_test, an_alarm_is_set_to_the_latest_plan_though_plans_change_w
   queue.use_alarm(alarm_ref{});
 }
 
+// ---- disciplines, seen through the shell
+
+TEST_F(wait_queue_test, serves_in_the_order_that_was_configured) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue = make_queue({.discipline = {.order = queue_order::lifo}});
+  auto held = slots.try_acquire();
+  auto &a = ask(queue), &b = ask(queue);
+  EXPECT_TRUE(a.waits());
+  held->release(outcome::success);
+  EXPECT_TRUE(b.admitted());
+  EXPECT_FALSE(queue.reconfigure({.discipline = {.order = queue_order::priority}}));
+  auto& important = ask(queue);
+  auto& less = ask(queue, {.priority = 3});
+  b.held().release(outcome::success);
+  EXPECT_TRUE(a.admitted()) << "it has come before";
+  a.held().release(outcome::success);
+  EXPECT_TRUE(important.admitted());
+  EXPECT_TRUE(less.waits());
+  expect_ledger(queue, 4);
+}
+
+TEST_F(wait_queue_test, a_new_order_may_serve_somebody_at_once) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 2});
+  queue_type& queue = make_queue({});
+  auto held = slots.try_acquire();
+  auto& large = ask(queue, {.cost = 2});
+  auto& small = ask(queue);
+  EXPECT_TRUE(small.waits()) << "behind one for which there is no room";
+  EXPECT_FALSE(queue.reconfigure({.discipline = {.order = queue_order::lifo}}));
+  EXPECT_TRUE(small.admitted());
+  EXPECT_TRUE(large.waits());
+}
+
+TEST_F(wait_queue_test, tenants_share_by_weight_and_have_a_place_in_line_each) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue =
+      make_queue({.discipline = {.order = queue_order::tenants,
+                                 .tenants = {{.tenant = 1, .weight = 3, .max_waiting = 6}, {.tenant = 2, .weight = 1}}}});
+  auto held = slots.try_acquire();
+  for (int i = 0; i < 6; ++i) ask(queue, {.tenant = 1}), ask(queue, {.tenant = 2});
+  EXPECT_EQ(ask(queue, {.tenant = 1}).refusal(), errc::quota);
+  EXPECT_EQ(queue.snapshot().quota, 1u);
+  held->release(outcome::success);
+  int of_1 = 0;
+  std::vector<caller<limiter>*> served;
+  while (served.size() < 4) {
+    const auto next = std::find_if(callers.begin(), callers.end(), [&](auto& c) {
+      return c.admitted() && std::find(served.begin(), served.end(), &c) == served.end();
+    });
+    ASSERT_NE(next, callers.end());
+    served.push_back(&*next);
+    of_1 += next->tenant == 1 ? 1 : 0;
+    next->held().release(outcome::success);
+  }
+  EXPECT_EQ(of_1, 3);
+  expect_ledger(queue, 13);
+}
+
+TEST_F(wait_queue_test, an_alarm_sheds_where_nothing_comes_back) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
+  queue_type& queue =
+      make_queue({.max_wait = 1h, .discipline = {.codel = {.on = true, .target = 20ms, .interval = 200ms}}});
+  manual_timer timer{clock, [&] { queue.on_alarm(); }};
+  queue.use_alarm(alarm_ref{timer});
+  auto held = slots.try_acquire();
+  auto& a = ask(queue);
+  clock.advance(170ms);
+  auto& b = ask(queue);
+  clock.advance(30ms - 1ns);
+  EXPECT_TRUE(a.waits());
+  clock.advance(1ns);
+  EXPECT_EQ(a.refusal(), errc::shed);
+  EXPECT_EQ(timer.due(), in(10ms + 1ns));
+  EXPECT_TRUE(b.waits());
+  clock.advance(10ms + 1ns);
+  EXPECT_EQ(b.refusal(), errc::shed);
+  EXPECT_EQ(timer.due(), never);
+  expect_ledger(queue, 2);
+
+  // Switched on while somebody waits: the alarm hears of it.
+  EXPECT_FALSE(queue.reconfigure({.max_wait = 1h}));
+  auto& c = ask(queue);
+  clock.advance(1s);
+  EXPECT_TRUE(c.waits());
+  EXPECT_FALSE(queue.reconfigure({.max_wait = 1h, .discipline = {.codel = {.on = true}}}));
+  clock.advance(200ms);
+  EXPECT_EQ(c.refusal(), errc::shed);
+  queue.use_alarm({});
+}
+
+TEST_F(wait_queue_for_tokens_test, the_wait_for_tokens_is_not_predicted_for_the_newest) {
+  make_policy(rate_limiter_config{.limit = {10, 1s}, .burst = 1});
+  queue_type& queue = make_queue({.max_wait = 1h, .discipline = {.order = queue_order::lifo}});
+  EXPECT_TRUE(ask(queue).admitted());
+  auto& patient = ask(queue);
+  ask(queue);
+  auto& hasty = ask(queue, {.deadline = in(110ms)});
+  EXPECT_TRUE(hasty.waits()) << "as the last of three it would be too late, as the first it is not";
+  clock.advance(100ms);
+  queue.on_alarm();
+  EXPECT_TRUE(hasty.admitted());
+  EXPECT_TRUE(patient.waits());
+}
+
+TEST_F(wait_queue_test, caps_and_reservations_need_an_owner) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
+  const auto problem = [](queue_discipline d) {
+    return validate(wait_queue_config{.discipline = std::move(d)}).value().message();
+  };
+  EXPECT_EQ(problem({.tenants = {{.tenant = 1}, {.tenant = 2, .reserved = 1}}}),
+            "wait_queue_config.discipline.tenants[1]: reserved and max_in_use need an owner that reports what comes back: "
+            "the pool");
+  EXPECT_EQ(
+      problem({.others = {.max_in_use = 3}}),
+      "wait_queue_config.discipline.others: reserved and max_in_use need an owner that reports what comes back: the pool");
+  EXPECT_EQ(problem({.codel = {.target = -1ns}}),
+            "wait_queue_config.discipline.codel.target: must be > 0 and <= 1 h, is -1 ns");
+  EXPECT_THROW((basic_wait_queue<limiter, manual_clock>{slots, {.discipline = {.others = {.reserved = 1}}}, {}, clock}),
+               std::invalid_argument);
+}
+
 TEST_F(wait_queue_for_tokens_test, time_brings_tokens_in_order) {
   bucket& tokens = make_policy(rate_limiter_config{.limit = {10, 1s}, .burst = 2});
   queue_type& queue = make_queue({.max_wait = 1h});
@@ -739,6 +861,26 @@ TEST_F(blocked_threads_test, the_first_in_line_drives_the_tokens_and_hands_the_t
   EXPECT_EQ(granted, 5);
   EXPECT_EQ(tokens.snapshot().admitted, 6u);
   EXPECT_FALSE(tokens.snapshot().waiting);
+}
+
+TEST_F(blocked_threads_test, whoever_is_next_sheds_for_all) {
+  limiter& slots = make_policy(concurrency_limiter_config{.limit = 1});
+  for (const auto order : {queue_order::fifo, queue_order::lifo}) {
+    basic_wait_queue<limiter, manual_clock>& queue = make_queue(
+        {.max_wait = 1h, .discipline = {.order = order, .codel = {.on = true, .target = 20ms, .interval = 200ms}}});
+    auto held = slots.try_acquire();
+    std::atomic<int> shed = 0;
+    std::vector<std::jthread> threads;
+    for (std::uint32_t i = 0; i < 3; ++i) {
+      threads.emplace_back([&] { shed += queue.acquire().error() == errc::shed ? 1 : 0; });
+      until_waiting(queue, i + 1);
+    }
+    clock.advance(200ms);
+    until_waiting(queue, 0);
+    threads.clear();
+    EXPECT_EQ(shed, 3);
+    queue_in_front.reset();
+  }
 }
 
 TEST_F(blocked_threads_test, a_driver_that_woke_too_early_sleeps_on_and_still_drives) {
