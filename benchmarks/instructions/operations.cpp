@@ -14,6 +14,7 @@
 #include <weir/policy/concurrency_limiter.hpp>
 #include <weir/policy/rate_limiter.hpp>
 #include <weir/policy/window_limiter.hpp>
+#include <weir/pool/blocking_pool.hpp>
 #include <weir/queue/wait_queue.hpp>
 #include <weir/stats/counter.hpp>
 
@@ -208,6 +209,20 @@ struct operation {
   const char* name;
   void (*run)(unsigned);
 };
+void pool_take_put(unsigned count) {
+  struct nothing {
+    struct connection {};
+    connection connect(const weir::connect_context&) { return {}; }
+  };
+  static weir::blocking_pool<nothing> pool{
+      nothing{}, {.name = "counted", .max_size = 10, .min_size = 1}, weir::pool_threads{0}};
+  pool.tick();
+  for (unsigned i = 0; i < count; ++i) {
+    auto lease = pool.try_acquire();
+    keep(&lease);
+  }
+}
+
 // As in weir_bench, where there is such a row.
 constexpr operation operations[] = {
 #define WEIR_LISTED(name) {#name, name}
@@ -229,6 +244,7 @@ constexpr operation operations[] = {
     WEIR_LISTED(circuit_breaker_open_reject),
     WEIR_LISTED(pipeline_limiter_bulkhead_breaker),
     WEIR_LISTED(wait_queue_hand_off),
+    WEIR_LISTED(pool_take_put),
 };
 
 [[gnu::noinline]] void measured(const operation& each, unsigned count) {

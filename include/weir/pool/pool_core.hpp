@@ -463,7 +463,6 @@ class pool_core {
   /// Waiters get what is idle, or what turns out to be alive.
   void serve(time_point now, pool_effects& fx) {
     if (suspended_ || closed_) return;
-    table_.shut_all();
     while (!queue_.empty()) {
       const bool ask = table_.count(slot_state::validating) < queue_.size();
       pool_slot* slot = next_fresh(ask, now, fx);

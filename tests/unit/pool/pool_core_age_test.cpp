@@ -93,6 +93,17 @@ TEST(PoolAge, NothingIdleOutlivesItsLifetime) {
   EXPECT_EQ(retirements(pool).size(), 3u);
 }
 
+TEST(PoolAge, WhatIsTooOldIsNotLentEvenIfNobodyHasLookedYet) {
+  pool_driver pool{{.max_size = 1, .min_size = 1, .max_lifetime = 10s}};
+  pool.connect_ok();
+  pool.now += 11s;  // nobody has called pass() yet
+  EXPECT_EQ(pool.take(), nullptr);
+  EXPECT_EQ(retirements(pool).size(), 1u);
+  auto& w = pool.ask();
+  pool.finish_jobs();
+  EXPECT_TRUE(w.granted());
+}
+
 TEST(PoolAge, UnusedConnectionsAreClosedDownToMinSize) {
   pool_driver pool{{.max_size = 4, .min_size = 1, .max_connecting = 4, .keepalive = duration::max(), .idle_timeout = 10s}};
   for (int i = 0; i < 4; ++i) pool.ask();

@@ -82,7 +82,7 @@ class backend_health {
 
   [[nodiscard]] bool is_down() const noexcept { return down_; }
   [[nodiscard]] bool is_failing() const noexcept { return in_a_row_ != 0; }
-  [[nodiscard]] std::uint32_t window() const noexcept { return down_ ? 1 : window_; }
+  [[nodiscard]] std::uint32_t window() const noexcept { return window_; }
 
  private:
   struct endpoint {
