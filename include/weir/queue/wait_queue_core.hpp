@@ -174,7 +174,8 @@ class wait_queue_core {
   [[nodiscard]] time_point next_event() const noexcept { return std::min(kept_.deadlines_.next(), next_shedding()); }
   /// The same without deadlines.
   [[nodiscard]] time_point next_shedding() const noexcept {
-    return size_ == 0 ? never : codel_.next_event(line_.front()->enqueued);
+    const time_point since = oldest();
+    return since == never ? never : codel_.next_event(since);
   }
 
   /// What a newcomer of this cost would wait; in all orders but fifo: would wait at least. Nothing while there is too
@@ -215,6 +216,8 @@ class wait_queue_core {
 
   /// Whose turn it is, as far as time has come; nullptr: as `front`.
   [[nodiscard]] wait_node* first() noexcept { return order_ == queue_order::fifo ? line_.front() : pick(); }
+  /// Who lined up next after `node`, which waits here; nullptr: nobody.
+  [[nodiscard]] wait_node* behind(const wait_node& node) const noexcept { return line_.after(node); }
   [[nodiscard]] queue_order order() const noexcept { return order_; }
   [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
@@ -225,7 +228,8 @@ class wait_queue_core {
   /// The cost of all who wait.
   [[nodiscard]] std::uint64_t waiting_cost() const noexcept { return cost_; }
   [[nodiscard]] duration oldest_wait(time_point now) const noexcept {
-    return size_ == 0 ? duration::zero() : std::max(duration::zero(), elapsed(line_.front()->enqueued, now));
+    const time_point since = oldest();
+    return since == never ? duration::zero() : std::max(duration::zero(), elapsed(since, now));
   }
   /// Hand-offs per second while somebody waited, in cost; 0: unknown.
   [[nodiscard]] double hand_off_rate() const noexcept { return known(now_).per_second(); }
@@ -278,7 +282,11 @@ class wait_queue_core {
     codel_ = detail::codel{discipline.codel, now_};
   }
 
-  [[nodiscard]] time_point oldest() const noexcept { return size_ == 0 ? never : line_.front()->enqueued; }
+  /// Since when the oldest waits.
+  [[nodiscard]] time_point oldest() const noexcept {
+    const wait_node* first = line_.front();
+    return first == nullptr ? never : first->enqueued;
+  }
 
   /// Lets time pass up to `now`, never back.
   time_point pass(time_point now) noexcept {

@@ -8,6 +8,7 @@
 #include <weir/core/detail/per_thread.hpp>
 #include <weir/core/observer.hpp>
 #include <weir/pool/backend.hpp>
+#include <weir/pool/detail/sleeper.hpp>
 #include <weir/pool/pool_core.hpp>
 #include <weir/pool/pool_explanation.hpp>
 #include <weir/pool/pool_snapshot.hpp>
@@ -136,12 +137,14 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
   /// As `try_acquire`, but what waiting can cure (`waiting_helps`) is not counted and has no evidence: the caller goes on
   /// with `wait`.
   [[nodiscard]] answer try_first(const pool_call& c) noexcept {
-    // Behind others there is nothing to be had at once; if that has just changed, waiting will not last.
-    if (crowded_.load(relaxed)) return answer{boost::system::in_place_error, rejection{errc::over_capacity, name_}};
+    if (is_crowded()) return answer{boost::system::in_place_error, rejection{errc::over_capacity, name_}};
     const time_point now = time_of(c);
     if (slot_type* slot = take_open(c, now)) return answer{boost::system::in_place_value, lease{*slot}};
     return ask(c, now, false);
   }
+
+  /// Behind others there is nothing to be had at once; if that has just changed, waiting will not last.
+  [[nodiscard]] bool is_crowded() const noexcept { return crowded_.load(relaxed); }
 
   /// Nothing: `op` waits, and will be completed exactly once, on any thread, maybe before this returns. Else the answer.
   [[nodiscard]] std::optional<answer> wait(operation& op, const pool_call& c) noexcept {
@@ -305,28 +308,25 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
   /// Runs `decide` under the lock, and after it whatever follows. `now`: read before.
   template <class F>
   auto act(time_point now, F&& decide) noexcept {
-    pool_effects fx;
-    std::shared_ptr<Shell> last;
-    time_point wake = never;
-    [[maybe_unused]] bool told = false;
+    consequences next;
     const auto locked = [&] {
       scoped_lock lock{mutex_};
       const auto before = core_->events();
       if constexpr (std::is_void_v<std::invoke_result_t<F, pool_core&, time_point, pool_effects&>>) {
-        decide(*core_, now, fx);
-        end_of_act(before, fx, wake, told, last);
+        decide(*core_, now, next.effects);
+        conclude(before, next);
       } else {
-        const auto answer = decide(*core_, now, fx);
-        end_of_act(before, fx, wake, told, last);
+        const auto answer = decide(*core_, now, next.effects);
+        conclude(before, next);
         return answer;
       }
     };
     if constexpr (std::is_void_v<decltype(locked())>) {
       locked();
-      follow(fx, wake, told);
+      follow(next);
     } else {
       const auto answer = locked();
-      follow(fx, wake, told);
+      follow(next);
       return answer;
     }
   }
@@ -383,24 +383,40 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
                   std::move(evidence)};
   }
 
-  void end_of_act(std::uint64_t before, const pool_effects& fx, time_point& wake, bool& told,
-                  std::shared_ptr<Shell>& last) noexcept WEIR_REQUIRES(mutex_) {
-    static_cast<void>(fx);
-    told = core_->events() != before;
-    if (const bool crowded = !core_->queue().empty(); crowded != crowded_.load(relaxed)) crowded_.store(crowded, relaxed);
-    const time_point next = core_->next_event();
-    if (next < planned_) wake = planned_ = next;
-    if (keep_alive_ != nullptr && core_->table().occupied() == 0) last = std::move(keep_alive_);
+  /// What is to be done after unlocking.
+  struct consequences {
+    pool_effects effects;
+    std::shared_ptr<Shell> last;  // holds this until all is done
+    time_point wake = never;
+    sleeper* on_deck = nullptr;
+    bool told = false;
+  };
+
+  void conclude(std::uint64_t events_before, consequences& next) noexcept WEIR_REQUIRES(mutex_) {
+    next.told = core_->events() != events_before;
+    const bool crowded = !core_->queue().empty();
+    if (crowded != crowded_.load(relaxed)) crowded_.store(crowded, relaxed);
+    const time_point due = core_->next_event();
+    if (due < planned_) next.wake = planned_ = due;
+    if constexpr (requires(Shell& s) { s.next_on_deck(*core_); }) {
+      // One has left the line: one more is nearly there.
+      if (core_->totals().waited != handed_over_) {
+        handed_over_ = core_->totals().waited;
+        if (crowded) next.on_deck = self(*this).next_on_deck(*core_);
+      }
+    }
+    if (keep_alive_ != nullptr && core_->table().occupied() == 0) next.last = std::move(keep_alive_);
   }
 
-  void follow(pool_effects& fx, time_point wake, bool told) noexcept {
-    if (!fx.jobs.empty() || fx.overdue) [[unlikely]]
-      start_jobs(fx);
-    if (wake != never) self(*this).wake_at(wake);
+  void follow(consequences& next) noexcept {
+    if (!next.effects.jobs.empty() || next.effects.overdue) [[unlikely]]
+      start_jobs(next.effects);
+    if (next.wake != never) self(*this).wake_at(next.wake);
     if constexpr (observes<Observer, pool_event>) {
-      if (told) publish();
+      if (next.told) publish();
     }
-    complete_all(fx.ready);
+    complete_all(next.effects.ready);
+    if (next.on_deck != nullptr) next.on_deck->come_on_deck();
   }
 
   [[gnu::noinline]] void start_jobs(pool_effects& fx) noexcept {
@@ -455,6 +471,7 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
   mutable std::optional<pool_core> core_ WEIR_GUARDED_BY(mutex_);
   time_point planned_ WEIR_GUARDED_BY(mutex_) = never;  // what wake_at was last told
   std::uint64_t published_ WEIR_GUARDED_BY(mutex_) = 0;
+  std::uint64_t handed_over_ WEIR_GUARDED_BY(mutex_) = 0;
   std::shared_ptr<Shell> keep_alive_ WEIR_GUARDED_BY(mutex_);
 
  protected:
