@@ -1,4 +1,5 @@
-# weir_test(NAME [LIBRARIES ...] SOURCES ...): a GoogleTest program whose cases ctest runs one by one.
+# weir_test(NAME [LIBRARIES ...] [IN_ONE] SOURCES ...): a GoogleTest program whose cases ctest runs one by one; IN_ONE: all in
+# one process, since they share something that is costly to start.
 include(GoogleTest)
 
 # Compiling GoogleTest's headers is most of a small test's cost: programs that need nothing but weir share one PCH.
@@ -15,7 +16,7 @@ target_link_libraries(weir_test_pch PRIVATE weir_test_flags)
 target_precompile_headers(weir_test_pch PRIVATE ${weir_test_pch})
 
 function(weir_test name)
-  cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(arg "IN_ONE" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE weir_test_flags ${arg_LIBRARIES})
   if(arg_LIBRARIES)
@@ -23,5 +24,10 @@ function(weir_test name)
   else()
     target_precompile_headers(${name} REUSE_FROM weir_test_pch)
   endif()
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
+  if(arg_IN_ONE)
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES TIMEOUT 120)
+  else()
+    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
+  endif()
 endfunction()

@@ -5,6 +5,12 @@
 #include <weir/observe/spdlog_observer.hpp>
 #endif
 
+#ifdef WITH_BACKENDS
+#include <weir/backend/postgres.hpp>
+#include <weir/backend/redis.hpp>
+#include <weir/backend/sqlite.hpp>
+#endif
+
 #include <chrono>
 #include <cstdio>
 
@@ -14,6 +20,13 @@ int main() {
                                                                                       weir::spdlog_observer{}};
 #else
   weir::concurrency_limiter limiter{{.name = "workers", .limit = 1}};
+#endif
+#ifdef WITH_BACKENDS
+  weir::sqlite_backend sqlite{":memory:"};
+  auto db = sqlite.connect({});
+  if (db.query("SELECT 1").get<int>(0, 0) != 1) return 1;
+  const weir::postgres_backend postgres{"host=/nowhere"};
+  const weir::redis_script script{"return 1"};
 #endif
   weir::pipeline protect{limiter};
   const auto permit = protect.try_acquire();
