@@ -449,15 +449,24 @@ class pool_core {
 
   /// A connection that somebody can use: as far as it is still wanted.
   void back_to_work(pool_slot& slot, time_point now, pool_effects& fx) {
-    const bool last = std::exchange(slot.keeping_alive, false) || fifo();
+    const bool was_idle = std::exchange(slot.keeping_alive, false);
     if (const close_reason why = end_of(slot, give_back::clean); why != close_reason::none) {
       shut_down(slot, why, now, fx);
     } else if (renews(slot, false, now)) {
       shut_down(slot, close_reason::lifetime, now, fx);
     } else if (!hand_over(slot, now, fx)) {
-      park(slot, !last);
+      was_idle && !fifo() ? park_in_order(slot) : park(slot, !fifo());
     }
     settle(now, fx);
+  }
+  /// Being asked whether it is alive makes no connection warmer.
+  void park_in_order(pool_slot& slot) noexcept {
+    table_.shut_all();
+    table_.park_in_order(slot);
+    open_all();
+  }
+  void open_all() noexcept {
+    if (opens_ && queue_.empty() && !suspended_ && !closed_) table_.open_all();
   }
 
   /// Waiters get what is idle, or what turns out to be alive.
@@ -650,7 +659,7 @@ class pool_core {
     // What is taken and put back without the lock plans nothing.
     if (table_.alive() != 0) look_at_ = std::min(look_at_, later(now, look_every()));
     look_at_ = std::max(look_at_, later(now, std::chrono::milliseconds{1}));
-    if (opens_ && queue_.empty() && !suspended_ && !closed_) table_.open_all();
+    open_all();
   }
 
   [[nodiscard]] duration look_every() const noexcept {

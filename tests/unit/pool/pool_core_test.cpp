@@ -248,15 +248,33 @@ TEST(PoolCore, KeepalivesOfAnIdlePoolAreSpreadAndFew) {
   EXPECT_EQ(pool.in_state(state::idle), 20u);
 }
 
+TEST(PoolCore, AKeepaliveMakesNoConnectionTheWarmest) {
+  pool_driver pool{
+      {.max_size = 2, .min_size = 2, .max_connecting = 2, .validate_after_idle = 1h, .idle_timeout = duration::max()},
+      {.validates = true}};
+  pool.finish_jobs();
+  pool_slot* warm = pool.take();
+  pool_slot* other = pool.take();
+  pool.put(other);
+  pool.pass(1ms);
+  pool.put(warm);
+  pool.jobs_end_at_once = true;
+  pool.pass(200s);
+  EXPECT_GE(pool.core->lasted().validated.count(), 10u);
+  EXPECT_EQ(pool.take(), warm);
+}
+
 TEST(PoolCore, WhatTakesTooLongIsReportedOverdueOnce) {
-  pool_driver pool{{.max_size = 1, .connect_timeout = 100ms}};
+  pool_driver pool{{.max_size = 2, .connect_timeout = 100ms}};
+  pool.ask();
+  pool.connect_ok();  // the pool looks at it every second
   auto& w = pool.ask(pool.now + 10s);
   pool.pass(99ms);
   EXPECT_TRUE(pool.overdue.empty());
   pool.pass(2ms);
   ASSERT_EQ(pool.overdue.size(), 1u);
   EXPECT_EQ(pool.overdue[0], pool.connecting[0]);
-  pool.pass(1s);
+  pool.pass(4s);
   EXPECT_EQ(pool.overdue.size(), 1u);
   pool.connect_fails("timed out");
   EXPECT_EQ(pool.core->totals().connect_timed_out, 1u);
@@ -330,6 +348,15 @@ TEST(PoolCore, ASuspendedPoolLetsWaitersWaitWithTheirDeadlinesRunning) {
   EXPECT_TRUE(hasty.evidence->suspended);
   pool.run([&](pool_effects& fx) { pool.core->resume(pool.now, fx); });
   EXPECT_TRUE(patient.granted());
+}
+
+TEST(PoolCore, NoConnectionOfASuspendedPoolIsTakenWithoutTheLock) {
+  pool_driver pool{{.max_size = 2, .min_size = 2, .max_connecting = 2}};
+  pool.finish_jobs();
+  for (pool_slot* s : {pool.take(), pool.take()}) pool.put(s);
+  EXPECT_EQ(pool.core->table().open_count(), 2u);
+  pool.run([&](pool_effects& fx) { pool.core->suspend(pool.now, fx); });
+  for (pool_slot& s : pool.slots) EXPECT_FALSE(s.try_take());
 }
 
 TEST(PoolCore, InvalidateReplacesWhatIsOpenAndWhatIsOnTheWay) {

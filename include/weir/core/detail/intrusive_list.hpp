@@ -68,6 +68,16 @@ class intrusive_list {
     end_.next_ = &h;
   }
 
+  /// Precondition: `place` is in this list.
+  void insert_before(T& place, T& element) noexcept {
+    auto &p = hook(place), &h = hook(element);
+    assert(p.is_linked() && !h.is_linked());
+    h.previous_ = p.previous_;
+    h.next_ = &p;
+    p.previous_->next_ = &h;
+    p.previous_ = &h;
+  }
+
   /// Precondition: `element` is in this list.
   void erase(T& element) noexcept {
     auto& h = hook(element);

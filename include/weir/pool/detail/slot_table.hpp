@@ -78,6 +78,13 @@ class slot_table {
     first ? idle_.push_front(slot) : idle_.push_back(slot);
     if (open) open_up(slot);
   }
+  /// Becomes idle where it was, by the time since when it has been. Precondition: none is open. Complexity: O(idle).
+  void park_in_order(pool_slot& slot) noexcept {
+    become(slot, slot_state::idle);
+    pool_slot* behind = idle_.front();
+    while (behind != nullptr && behind->idle_since > slot.idle_since) behind = idle_.after(*behind);
+    behind == nullptr ? idle_.push_back(slot) : idle_.insert_before(*behind, slot);
+  }
   /// The idle one that is first, taken off the list and not open; nullptr: none is idle.
   pool_slot* next_idle() noexcept {
     while (pool_slot* slot = idle_.front()) {
