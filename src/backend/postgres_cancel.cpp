@@ -10,7 +10,7 @@
 namespace weir::inline v0::detail {
 namespace {
 
-constexpr int most_threads = 8;
+constexpr int most_threads = 32;
 std::atomic<int> threads{0};
 
 }  // namespace

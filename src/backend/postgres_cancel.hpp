@@ -12,7 +12,7 @@ namespace weir::inline v0::detail {
 /// A request, shared by a connection and the thread that makes it.
 class postgres_cancel {
  public:
-  /// Starts to make one. Null if eight threads of this process do so already, or there can't be another.
+  /// Starts to make one. Null if 32 threads of this process do so already, or there can't be another.
   static std::shared_ptr<postgres_cancel> start(PGconn* connection) noexcept;
 
   explicit postgres_cancel(PGconn* connection);

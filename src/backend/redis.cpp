@@ -116,6 +116,7 @@ struct redis_connection::state {
 
   asio::generic::stream_protocol::socket socket;
   std::unique_ptr<redisReader, free_reader> reader{redisReaderCreate()};
+  std::array<char, 16'384> bytes;  // read and not yet parsed
   std::string server;
   int home;             // the database that it starts in
   bool broken = false;  // while replies are missing
@@ -158,7 +159,6 @@ asio::awaitable<std::vector<redis_reply>> redis_connection::state::exchange(std:
   broken = true;  // until the last reply is here
   try {
     co_await asio::async_write(socket, asio::buffer(request), use_awaitable);
-    std::array<char, 16'384> bytes;
     while (replies.size() < commands.size()) {
       void* parsed = nullptr;
       if (redisReaderGetReply(reader.get(), &parsed) != REDIS_OK) throw redis_error(reader->errstr);

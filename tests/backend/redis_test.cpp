@@ -4,6 +4,8 @@
 #include "support/redis_server.hpp"
 
 #include <gmock/gmock.h>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 namespace {
 
@@ -154,6 +156,43 @@ TEST_F(redis_test, a_cancelled_command_breaks_the_connection) {
   EXPECT_LT(end.took, soon);
   EXPECT_TRUE(r->is_broken());
   run([&]() -> awaitable<void> { EXPECT_TRUE(co_await failure<redis_error>(r->command("PING"))); });
+}
+
+// Over TCP, found by name, and a server that does not keep to the protocol.
+TEST_F(redis_test, replies_that_nobody_asked_for_break_the_connection) {
+  using boost::asio::ip::tcp;
+  tcp::acceptor acceptor{context_, {boost::asio::ip::address_v4::loopback(), 0}};
+  weir::redis_backend backend{weir::redis_options{.host = "localhost", .port = acceptor.local_endpoint().port()}};
+  const auto serve = [&](std::string reply) -> awaitable<void> {
+    auto socket = co_await acceptor.async_accept(boost::asio::use_awaitable);
+    char request[1024];
+    for (const auto& text : {"+PONG\r\n"s, reply}) {
+      co_await socket.async_read_some(boost::asio::buffer(request), boost::asio::use_awaitable);
+      co_await socket.async_send(boost::asio::buffer(text), boost::asio::use_awaitable);
+    }
+  };
+  for (const auto& reply : {":1\r\n"s, ":1\r\n:2\r\n"s, "nonsense\r\n"s, ":"s}) {
+    boost::asio::co_spawn(context_, serve(reply), [](std::exception_ptr) {});
+    run([&]() -> awaitable<void> {
+      auto r = co_await backend.connect({.deadline = in(5s)});
+      const auto error = co_await failure<redis_error>(r.command("INCR", "n"));
+      EXPECT_EQ(error.has_value(), !reply.starts_with(":1")) << reply;
+      EXPECT_EQ(r.is_broken(), reply != ":1\r\n") << reply;
+    });
+  }
+}
+
+TEST_F(redis_test, coroutines_that_are_destroyed_leave_nothing) {
+  boost::asio::io_context context;
+  bool asking = false;
+  const auto forget = [&]() -> awaitable<void> {
+    auto r = co_await backend_.connect({.deadline = in(5s)});
+    asking = true;
+    co_await r.command("BLPOP", "nothing.comes", 10);
+  };
+  boost::asio::co_spawn(context, forget(), [](std::exception_ptr) {});
+  while (!asking) context.run_one();
+  context.run_for(10ms);
 }
 
 TEST_F(redis_test, what_can_not_be_reached_is_said) {

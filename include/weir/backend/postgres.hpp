@@ -13,9 +13,10 @@
 ///
 /// Cancellation (terminal, partial, total): the coroutine ends at once with operation_aborted, also if the server answers
 /// nothing. A statement that was running is cancelled on the server: libpq can only ask for that in a blocking way, so a
-/// detached thread does (at most eight at a time in a process; when that many hang, the connection counts as broken and the
+/// detached thread does (at most 32 at a time in a process; when that many hang, the connection counts as broken and the
 /// server ends the statement when it notices the closed socket, see its setting client_connection_check_interval). The next
-/// query, `validate` or `reset` on the connection first waits for the end of the cancelled statement.
+/// query, `validate` or `reset` on the connection first waits for the end of the cancelled statement. One that was sent
+/// only in part breaks the connection and is never run.
 ///
 /// Host names are resolved by libpq, blocking: write addresses or paths of sockets into `conninfo`. Link weir::postgres.
 
