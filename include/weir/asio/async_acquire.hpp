@@ -16,6 +16,7 @@
 #include <concepts>
 #include <memory>
 #include <optional>
+#include <utility>
 
 namespace weir::inline v0 {
 
@@ -90,6 +91,19 @@ auto async_wait_in_line(Queue& queue, const Call& c, Token&& token) {
   return boost::asio::async_initiate<Token, void(answer_of<Queue>)>(acquire_initiation<false>{}, token, &queue, c,
                                                                     std::shared_ptr<cancellable_wait>{});
 }
+
+/// The same, to be awaited by a coroutine that keeps all three: costs no frame and no memory but its own.
+template <class Queue, class Call>
+struct wait_in_line {
+  template <boost::asio::completion_token_for<void(answer_of<Queue>)> Token>
+  auto operator()(Token&& token) && {
+    return boost::asio::async_initiate<Token, void(answer_of<Queue>)>(wait_in_room{}, token, &queue, &asked, &room);
+  }
+
+  Queue& queue;
+  const Call& asked;
+  wait_room<Queue>& room;
+};
 
 }  // namespace detail
 }  // namespace weir::inline v0

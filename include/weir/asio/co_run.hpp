@@ -35,7 +35,6 @@ struct awaitable_traits<boost::asio::awaitable<T, Executor>> {
   using value = T;
   template <class U>
   using same_executor = boost::asio::awaitable<U, Executor>;
-  using token = boost::asio::use_awaitable_t<Executor>;
 };
 
 template <class F, class... Args>
@@ -74,8 +73,9 @@ auto co_run(Policy& policy, call c, F f, Args... args) -> detail::co_run_result<
   auto permit = ask();
   if constexpr (waiting_queue<Policy>) {
     if (!permit && waiting_helps(permit.error())) {
-      const typename traits::token token;
-      permit = co_await detail::async_wait_in_line(policy, c, token);
+      detail::wait_room<Policy> room;
+      detail::wait_in_line<Policy, call> wait{policy, c, room};
+      permit = co_await std::move(wait);
     }
   }
   if (!permit) co_return out{boost::system::in_place_error, permit.error()};

@@ -88,11 +88,7 @@ class basic_pool {
   template <class AwaitableExecutor = boost::asio::any_io_executor>
   [[nodiscard]] boost::asio::awaitable<pool_result<lease>, AwaitableExecutor> co_acquire(
       call c = {}, std::source_location where = std::source_location::current()) {
-    const detail::pool_call request{c, where};
-    auto first = state_->try_first(request);
-    if (first || !waiting_helps(first.error())) co_return first;
-    const boost::asio::use_awaitable_t<AwaitableExecutor> token;
-    co_return co_await detail::async_wait_in_line(*state_, request, token);
+    return wait_if_need_be<AwaitableExecutor>(*state_, {c, where});
   }
 
   /// See pool_core.
@@ -116,6 +112,18 @@ class basic_pool {
   [[nodiscard]] executor_type get_executor() const noexcept { return state_->get_executor(); }
 
  private:
+  template <class AwaitableExecutor>
+  static boost::asio::awaitable<pool_result<lease>, AwaitableExecutor> wait_if_need_be(state& pool,
+                                                                                       detail::pool_call request) {
+    if (!pool.is_crowded()) {
+      auto first = pool.try_first(request);
+      if (first || !waiting_helps(first.error())) co_return first;
+    }
+    detail::wait_room<state> room;
+    detail::wait_in_line<state, detail::pool_call> wait{pool, request, room};
+    co_return co_await std::move(wait);
+  }
+
   void finish() noexcept {
     if (state_ != nullptr) std::exchange(state_, nullptr)->end();
   }

@@ -132,6 +132,58 @@ TEST_F(AsioPool, CoroutinesNeedNotSuspendForAnIdleConnection) {
   EXPECT_TRUE(done);
 }
 
+/// Notes when it goes, ended or not.
+struct last_words {
+  ~last_words() { ++*gone; }
+  int* gone;
+};
+
+TEST_F(AsioPool, ACoroutineWaitsInItsOwnFrame) {
+  auto pool = make({.max_size = 1});
+  std::optional<answer> holder;
+  ask(pool, holder);
+  run();
+  asio::cancellation_signal signal;
+  std::vector<std::string> ended;
+  int gone = 0;
+  const auto user = [&]() -> asio::awaitable<void> {
+    const last_words words{&gone};
+    auto lease = co_await pool.co_acquire();
+    ended.emplace_back(lease ? "lease" : lease.error().code().message());
+  };
+  asio::co_spawn(*context, user, asio::bind_cancellation_slot(signal.slot(), asio::detached));
+  for (int i = 0; i < 3; ++i) asio::co_spawn(*context, user, asio::detached);
+  run();
+  EXPECT_EQ(pool.snapshot().now.waiting, 4u);
+  signal.emit(asio::cancellation_type::terminal);
+  holder.reset();
+  run();  // reset, then granted
+  run();
+  EXPECT_EQ(ended, (std::vector<std::string>{"cancelled by the caller", "lease", "lease", "lease"}));
+  ask(pool, holder);
+  run();
+  for (int i = 0; i < 2; ++i) asio::co_spawn(*context, user, asio::detached);
+  run();
+  ended.clear();
+  pool = make({.max_size = 1});  // closed
+  run();
+  EXPECT_EQ(ended, (std::vector<std::string>{"closed", "closed"}));
+  holder.reset();
+
+  ask(pool, holder);
+  run();
+  gone = 0;
+  for (int i = 0; i < 3; ++i) asio::co_spawn(*context, user, asio::detached);
+  run();
+  holder->value().release_clean();  // to the first, on its way
+  {
+    const auto closed = std::move(pool);
+  }  // and so is what the others are told
+  context.reset();
+  EXPECT_EQ(gone, 3);
+  EXPECT_EQ(ended.size(), 2u);
+}
+
 TEST_F(AsioPool, ACancelledSlotEndsTheWaitAndTheConnectionStays) {
   auto pool = make({.max_size = 1});
   asio::cancellation_signal signal;

@@ -15,6 +15,7 @@
 #include <boost/asio/recycling_allocator.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <type_traits>
@@ -84,9 +85,19 @@ void post_answer(Handler handler, Answer answer) {
   boost::asio::post(executor, answer_delivery<Handler, Answer>{std::move(handler), std::move(answer)});
 }
 
+/// A place for a wait in `Queue` in the frame of the coroutine that waits: large enough for the handlers that Asio makes of
+/// coroutines.
+template <class Queue>
+struct wait_room {
+  alignas(std::max_align_t) std::byte bytes[sizeof(typename Queue::operation) + 192];
+};
+struct no_room {};
+
 /// One wait. Its owners, in this order: the initiation until it waits; the queue and the context's registry; then whoever
 /// ended the wait, and after it the delivery that was posted to the handler's executor.
-template <class Queue, class Handler>
+///
+/// `Room`: where it lies, if it fits; the room goes with the handler, or later. Else memory is allocated.
+template <class Queue, class Handler, class Room = no_room>
 class acquire_operation final : public Queue::operation, public registered_wait {
   // Not an executor_work_guard, which knows no strand<any_io_executor>.
   using working_executor =
@@ -101,11 +112,17 @@ class acquire_operation final : public Queue::operation, public registered_wait 
 
  public:
   template <class Call>
-  static void launch(Queue& queue, const Call& c, std::shared_ptr<cancellable_wait> handle, Handler handler) {
+  static void launch(Queue& queue, const Call& c, std::shared_ptr<cancellable_wait> handle, Handler handler,
+                     [[maybe_unused]] Room* room = nullptr) {
     auto waits = wait_registry::of(boost::asio::get_associated_executor(handler));
-    allocator memory = memory_of(handler);
-    acquire_operation* op = allocator_traits::allocate(memory, 1);
-    ::new (static_cast<void*>(op)) acquire_operation(queue, std::move(handler), std::move(waits), std::move(handle));
+    void* place = nullptr;
+    if constexpr (fits()) {
+      place = room->bytes;
+    } else {
+      allocator memory = memory_of(handler);
+      place = allocator_traits::allocate(memory, 1);
+    }
+    auto* op = ::new (place) acquire_operation(queue, std::move(handler), std::move(waits), std::move(handle));
     delivery owner{*op};  // frees it, should the slot throw
     op->listen_to_slot();
     std::exchange(owner.op, nullptr)->begin(c);
@@ -132,8 +149,8 @@ class acquire_operation final : public Queue::operation, public registered_wait 
                     std::shared_ptr<cancellable_wait> handle)
       : queue_(queue),
         handler_(std::move(handler)),
-        executor_(boost::asio::prefer(boost::asio::get_associated_executor(handler_),
-                                      boost::asio::execution::outstanding_work.tracked)),
+        working_(boost::asio::prefer(boost::asio::get_associated_executor(handler_),
+                                     boost::asio::execution::outstanding_work.tracked)),
         waits_(std::move(waits)),
         handle_(std::move(handle)) {
     this->complete = [](wait_node& node, wait_outcome) noexcept {
@@ -178,6 +195,13 @@ class acquire_operation final : public Queue::operation, public registered_wait 
     post_answer(let_go_of_handler(), std::move(*answer));
   }
 
+  static constexpr bool fits() noexcept {
+    if constexpr (std::is_same_v<Room, no_room>) {
+      return false;
+    } else {
+      return sizeof(acquire_operation) <= sizeof(Room);
+    }
+  }
   static allocator memory_of(const Handler& handler) noexcept {
     if constexpr (std::is_same_v<handler_allocator, std::allocator<void>>) {
       return allocator{};
@@ -189,10 +213,11 @@ class acquire_operation final : public Queue::operation, public registered_wait 
   /// The wait has ended; on any thread.
   void completed() noexcept {
     // With its last owner gone it may be delivered, and freed, before `leave` returns.
-    const auto waits = waits_;
+    const auto waits = std::move(waits_);
     if (handle_) handle_->end(this);
     ended_.store(true, std::memory_order_release);
-    const auto post = [this] { boost::asio::post(working_executor{executor_}, delivery{*this}); };
+    // Not to working_, of which Asio makes many copies, each of which counts as work until it goes.
+    const auto post = [this] { boost::asio::post(boost::asio::get_associated_executor(handler_), delivery{*this}); };
     if (!waits->leave(*this, post)) free_late(*waits);
   }
 
@@ -213,21 +238,24 @@ class acquire_operation final : public Queue::operation, public registered_wait 
   }
 
   /// The handler is not called; a permit that was granted is refunded. The slot is left alone: it may have gone already.
-  void free() noexcept { free_with(memory_of(handler_)); }
+  void free() noexcept {
+    const Handler last = std::move(handler_);  // a coroutine's frame, which we may lie in, goes with it
+    free_with(memory_of(last));
+  }
   void free_late(context_waits& waits) noexcept {
     free();
     waits.left_late();
   }
 
-  void free_with(allocator memory) noexcept {
+  void free_with([[maybe_unused]] allocator memory) noexcept {
     if (handle_) handle_->end(this);
     this->~acquire_operation();
-    allocator_traits::deallocate(memory, this, 1);
+    if constexpr (!fits()) allocator_traits::deallocate(memory, this, 1);
   }
 
   Queue& queue_;
   Handler handler_;
-  working_executor executor_;  // the handler's; counts as work of its context
+  working_executor working_;  // the handler's; counts as work of its context
   std::shared_ptr<context_waits> waits_;
   std::shared_ptr<cancellable_wait> handle_;
   std::atomic<bool> ended_{false};  // the queue may go before the delivery
@@ -246,6 +274,15 @@ struct acquire_initiation {
     }
     using operation = acquire_operation<Queue, std::decay_t<Handler>>;
     operation::launch(*queue, c, std::move(handle), std::forward<Handler>(handler));
+  }
+};
+
+/// For a call that `try_first` has refused, in a room that stays until the handler runs.
+struct wait_in_room {
+  template <class Handler, class Queue, class Call>
+  void operator()(Handler&& handler, Queue* queue, const Call* c, wait_room<Queue>* room) const {
+    using operation = acquire_operation<Queue, std::decay_t<Handler>, wait_room<Queue>>;
+    operation::launch(*queue, *c, {}, std::forward<Handler>(handler), room);
   }
 };
 
