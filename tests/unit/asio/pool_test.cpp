@@ -253,6 +253,22 @@ TEST_F(AsioPool, TheCauseIsTold) {
   EXPECT_NE(a->error().message().find("last_connect_error=connection refused"), std::string::npos);
 }
 
+// Each attempt fails before the call that began it has returned: the plan for the next one must not be lost by that.
+TEST_F(AsioPool, ABackendThatIsDownIsTriedAgainUntilItIsBack) {
+  s.refuses = true;
+  basic_pool<scripted, asio::any_io_executor, steady_clock_source> pool{
+      context->get_executor(),
+      scripted{&s},
+      {.max_size = 2, .down_after = 1, .probe = {.initial = 1ms, .cap = 4ms, .jitter = jitter_kind::none}}};
+  using result_type = pool_result<decltype(pool)::lease>;
+  std::optional<result_type> a;
+  pool.async_acquire({}, asio::bind_executor(context->get_executor(), [&](result_type r) { a.emplace(std::move(r)); }));
+  while (pool.snapshot().connect_failed < 8) context->run_one();
+  s.refuses = false;
+  while (pool.snapshot().opened == 0) context->run_one();
+  EXPECT_FALSE(pool.snapshot().now.down);
+}
+
 TEST_F(AsioPool, TheTimerKeepsDeadlines) {
   basic_pool<scripted, asio::any_io_executor, steady_clock_source> pool{
       context->get_executor(), scripted{&s}, {.max_size = 1}};

@@ -79,10 +79,16 @@ class asio_pool_state final
   void wake_at(time_point t) noexcept {
     const duration rest = std::clamp<duration>(elapsed(this->now(), t), duration::zero(), std::chrono::hours{24});
     std::lock_guard lock{timer_mutex_};
-    if (ended_) return;
+    // Only ever earlier: jobs may end, and plan, before the call that began them comes to this.
+    if (ended_ || t >= armed_for_) return;
+    armed_for_ = t;
     timer_.expires_after(rest);
     timer_.async_wait([self = this->shared_from_this()](const boost::system::error_code& error) {
       if (error) return;
+      {
+        std::lock_guard rung{self->timer_mutex_};
+        self->armed_for_ = never;
+      }
       self->woke();
       self->see_time();
     });
@@ -178,6 +184,7 @@ class asio_pool_state final
   Executor executor_;
   std::mutex timer_mutex_;
   timer_type timer_;                             // guarded by timer_mutex_
+  time_point armed_for_ = never;                 // guarded by timer_mutex_
   bool ended_ = false;                           // guarded by timer_mutex_
   std::deque<std::weak_ptr<running_job>> jobs_;  // guarded by timer_mutex_
   atomic<bool> context_is_gone_{false};
