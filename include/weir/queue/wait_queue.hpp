@@ -41,7 +41,9 @@ namespace weir::inline v0 {
 
 /// Whether a call that a policy refused for this reason may be granted later, if it waits.
 [[nodiscard]] inline bool waiting_helps(const rejection& why) noexcept {
-  return why == errc::over_capacity || why == errc::rate_limited;
+  const boost::system::error_code code = why.code();
+  if (code.category() != category()) return false;
+  return code.value() == static_cast<int>(errc::over_capacity) || code.value() == static_cast<int>(errc::rate_limited);
 }
 
 /// Itself an admission_policy. Pinned; the policy must outlive it, and it every permit and waiter; its destructor closes

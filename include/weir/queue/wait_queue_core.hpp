@@ -14,55 +14,22 @@
 #include <weir/core/detail/int128.hpp>
 #include <weir/core/error.hpp>
 #include <weir/queue/detail/congestion.hpp>
-#include <weir/queue/detail/deadlines.hpp>
 #include <weir/queue/detail/hand_off_rate.hpp>
 #include <weir/queue/detail/priority_lanes.hpp>
-#include <weir/queue/detail/tenant_lanes.hpp>
 #include <weir/queue/discipline.hpp>
 #include <weir/queue/wait_node.hpp>
+#include <weir/queue/wait_prediction.hpp>
+#include <weir/queue/wait_queue_storage.hpp>
 #include <weir/stats/histogram.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cassert>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <utility>
-#include <vector>
 
 namespace weir::inline v0 {
-
-/// Rejection at the door: a call is refused if `confidence` of its predicted wait does not fit before its deadline.
-///
-/// Predicted wait: cost ahead and own cost over the rate of hand-offs (detail::hand_off_rate); in order fifo, if nothing
-/// has been handed off for `stale_after` mean spacings, at least as long as the oldest waiter has waited. In other orders
-/// others may overtake: there it is the least that it can be, counting only who is ahead for certain, and refuses nobody
-/// who might be served in time. One in `probe_every` of those who would be refused is let in, so that a wrong prediction
-/// cannot confirm itself for ever.
-struct wait_prediction {
-  bool on = true;
-  duration tau = std::chrono::seconds{5};  ///< memory of the rate, > 0
-
-  static constexpr double confidence = 0.8;
-  static constexpr std::uint32_t probe_every = 64;
-  static constexpr int stale_after = 2;
-};
-
-/// What a core keeps for those who wait: allocated before locking, freed after unlocking.
-class wait_queue_storage {
- public:
-  /// Errors: std::bad_alloc. Precondition: the discipline is valid.
-  wait_queue_storage(std::uint32_t capacity, const queue_discipline& discipline) : deadlines_(capacity) {
-    if (discipline.order == queue_order::tenants) tenants_ = std::make_unique<detail::tenant_lanes>(discipline);
-  }
-
- private:
-  friend class wait_queue_core;
-
-  detail::deadlines deadlines_;
-  std::unique_ptr<detail::tenant_lanes> tenants_;  // if there are
-};
 
 /// A line in one of five orders, with a deadline for each; bounded.
 ///
@@ -111,7 +78,10 @@ class wait_queue_core {
     waited_ -= now.time_since_epoch().count();
     if (order_ > queue_order::lifo) [[unlikely]]
       joined(node);
-    if (node.deadline != never) kept_.deadlines_.push(node);
+    if (node.deadline != never) {
+      kept_.deadlines_.push(node);
+      due_ = std::min(due_, node.deadline);
+    }
     return std::nullopt;
   }
 
@@ -158,10 +128,8 @@ class wait_queue_core {
   /// All whose time is up go to `out`, and all who are to be shed.
   void expire(time_point now, ready_list& out) noexcept {
     now = pass(now);
-    if (kept_.deadlines_.next() <= now) [[unlikely]]
-      time_out(now, out);
-    if (codel_.is_slow()) [[unlikely]]
-      shed_late(now, out);
+    if (somebody_leaves_) [[unlikely]]
+      send_away(now, out);
   }
 
   /// Everybody leaves, nobody comes in again.
@@ -295,11 +263,12 @@ class wait_queue_core {
       see_to_time(now);
     return now_ = now;
   }
-  /// What is not worth looking at each time.
+  /// What is not worth looking at each time, or never happens where all is well.
   [[gnu::noinline]] void see_to_time(time_point now) noexcept {
     tell_rate(now);
     if (now >= codel_.ends()) codel_.turn(now, oldest());
-    due_ = std::min(later(now, rate_.put_off()), codel_.ends());
+    somebody_leaves_ = codel_.is_slow() || kept_.deadlines_.next() <= now;
+    due_ = std::min({later(now, rate_.put_off()), codel_.ends(), somebody_leaves_ ? never : kept_.deadlines_.next()});
   }
   /// To be called before somebody comes to an empty line or leaves it empty.
   void tell_rate(time_point now) noexcept {
@@ -377,14 +346,14 @@ class wait_queue_core {
     take_out(node, how, now);
     out.push_back(node);
   }
-  [[gnu::noinline]] void time_out(time_point now, ready_list& out) noexcept {
+  [[gnu::noinline]] void send_away(time_point now, ready_list& out) noexcept {
     while (kept_.deadlines_.next() <= now) end(kept_.deadlines_.front(), wait_outcome::timed_out, now, out);
-  }
-  [[gnu::noinline]] void shed_late(time_point now, ready_list& out) noexcept {
     while (wait_node* oldest = line_.front()) {
-      if (!codel_.sheds(oldest->enqueued, now)) return;
+      if (!codel_.sheds(oldest->enqueued, now)) break;
       end(*oldest, wait_outcome::shed, now, out);
     }
+    somebody_leaves_ = codel_.is_slow();
+    due_ = std::min(due_, kept_.deadlines_.next());
   }
   void end_all(wait_outcome how, time_point now, ready_list& out) noexcept {
     while (wait_node* oldest = line_.front()) end(*oldest, how, now, out);
@@ -411,6 +380,7 @@ class wait_queue_core {
   std::uint32_t capacity_;
   bool predict_;
   bool closed_ = false;
+  bool somebody_leaves_ = false;  // maybe: its time is up, or the line is slow
   queue_order order_{};
   std::uint32_t size_ = 0;
   std::uint64_t cost_ = 0;

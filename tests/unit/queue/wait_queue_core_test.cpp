@@ -311,6 +311,14 @@ TEST_F(wait_prediction_test, a_callee_that_hangs_is_waited_for_at_least_as_long_
   EXPECT_EQ(refused(ask(10s)), errc::would_miss_deadline) << "no evidence is lost by hanging";
 }
 
+TEST_F(wait_prediction_test, time_counts_before_anything_is_forgotten) {
+  move_for(10ms, 250us);
+  EXPECT_NEAR(core.hand_off_rate(), 4000, 400);
+  now += 50ms;
+  EXPECT_FALSE(ask(1h)) << "tells it the time";
+  EXPECT_NEAR(core.hand_off_rate(), 40 / 0.06, 70) << "40 in 60 ms";
+}
+
 TEST_F(wait_prediction_test, a_slow_callee_is_judged_by_twenty_hand_offs_too) {
   move_for(60s, 2s);
   EXPECT_TRUE(near(predicted(), 20s)) << predicted().count();

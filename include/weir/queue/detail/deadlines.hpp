@@ -33,8 +33,8 @@ class deadlines {
 
   /// The first deadline; `never` if there is none.
   [[nodiscard]] time_point next() const noexcept {
-    const time_point in_ring = first_ != end_ ? ring_[first_ & mask_]->deadline : never;
-    return heap_.empty() ? in_ring : std::min(in_ring, heap_.front()->deadline);
+    const time_point ascending = first_ != end_ ? ring_[first_ & mask_]->deadline : never;
+    return heap_.empty() ? ascending : std::min(ascending, heap_.front()->deadline);
   }
   /// Whose it is. Precondition: not empty.
   [[nodiscard]] wait_node& front() const noexcept {
