@@ -49,10 +49,7 @@ struct pool_hints {
 };
 /// Pools are told apart by number, and a slot lives as long as its pool, so that a hint of a pool that is gone is never
 /// followed.
-inline pool_hints& my_hints() noexcept {
-  static constinit thread_local pool_hints mine;
-  return mine;
-}
+using my_hints = per_thread<pool_hints, pool_hints, pool_hints{}>;
 inline std::uint64_t next_pool_number() noexcept {
   static constinit std::atomic<std::uint64_t> last{0};
   return last.fetch_add(1, relaxed) + 1;
@@ -179,9 +176,9 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
     const time_point now = clock_.now();
     slot.end_use(now, duration{fresh_for_.load(relaxed)});
     const bool as_it_is = how == kind::clean || (how == kind::used && !(resets<Backend> && reset_on_return_.load(relaxed)));
-    if (as_it_is && now < slot.renew_at) {
+    if (as_it_is && now < slot.renew_at && slot.is_open()) {  // it is not while somebody waits
       // Before it is anybody's; what happens to the place after that does not matter to the hint.
-      my_hints()[number_] = {number_, &slot};
+      my_hints::mine()[number_] = {number_, &slot};
       if (slot.try_put()) return;
     }
     act(now, [&](pool_core& core, time_point t, pool_effects& fx) { core.put(slot, how, t, fx); });
@@ -351,7 +348,7 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
 
   /// A connection that this thread has given back, if it is still there and fresh.
   slot_type* take_open(const pool_call& c, time_point now) noexcept {
-    const pool_hint hint = my_hints()[number_];
+    const pool_hint hint = my_hints::mine()[number_];
     if (hint.pool != number_ || c.deadline <= now || !hint.slot->try_take()) return nullptr;
     if (validates<Backend> && hint.slot->fresh_until < now) {
       scoped_lock lock{mutex_};
