@@ -40,11 +40,14 @@
 #include <weir/pool/pool_slot.hpp>
 #include <weir/pool/pool_snapshot.hpp>
 #include <weir/pool/size_advisor.hpp>
+#include <weir/queue/discipline.hpp>
 #include <weir/queue/wait_node.hpp>
 #include <weir/queue/wait_operation.hpp>
+#include <weir/queue/wait_prediction.hpp>
 #include <weir/queue/wait_queue.hpp>
 #include <weir/queue/wait_queue_config.hpp>
 #include <weir/queue/wait_queue_core.hpp>
+#include <weir/queue/wait_queue_storage.hpp>
 #include <weir/stats/coarse_histogram.hpp>
 #include <weir/stats/count_window.hpp>
 #include <weir/stats/counter.hpp>

@@ -302,11 +302,11 @@ class wait_queue_core {
     return rate_.known(size_ != 0 ? elapsed(told_, now) : duration::zero());
   }
   /// Negative: too little evidence.
-  [[nodiscard]] double predicted_ns(std::uint32_t cost, time_point now, std::uint8_t priority,
-                                    std::uint32_t tenant) const noexcept {
+  [[nodiscard, gnu::always_inline]] double predicted_ns(std::uint32_t cost, time_point now, std::uint8_t priority,
+                                                        std::uint32_t tenant) const noexcept {
     const auto rate = known(now);
     if (!rate.is_enough()) return -1;
-    const double wait = rate.time_for(static_cast<double>(ahead_of(priority, tenant) + cost));
+    const double wait = rate.time_for(static_cast<double>(static_cast<std::int64_t>(ahead_of(priority, tenant) + cost)));
     if (order_ != queue_order::fifo || size_ == 0) return wait;
     if (!rate.is_late(elapsed(moved_, now), wait_prediction::stale_after)) return wait;
     return std::max(wait, static_cast<double>(oldest_wait(now).count()));
