@@ -160,8 +160,8 @@ asio::awaitable<std::vector<result_handle>> postgres_connection::state::exchange
     }
     result_handle result{PQgetResult(pq())};
     if (PQstatus(pq()) == CONNECTION_BAD) {
-      if (field(result.get(), PG_DIAG_SQLSTATE).empty()) throw lost();
-      broken = true;  // the server's last words
+      if (!result) throw lost();
+      broken = true;  // these are the server's last words, or libpq's
     }
     if (!result) {
       if (PQpipelineStatus(pq()) == PQ_PIPELINE_OFF) co_return results;
