@@ -10,8 +10,9 @@ std::string sha1(std::string_view text) {
   boost::uuids::detail::sha1::digest_type words{};
   hash.get_digest(words);
   std::string digits;
-  for (const unsigned word : words) {
-    for (int shift = 28; shift >= 0; shift -= 4) digits += "0123456789abcdef"[word >> shift & 15U];
+  for (const auto word : words) {  // five of 32 bits; twenty of eight since Boost 1.86
+    for (int shift = 8 * static_cast<int>(sizeof word) - 4; shift >= 0; shift -= 4)
+      digits += "0123456789abcdef"[word >> shift & 15];
   }
   return digits;
 }
