@@ -176,10 +176,10 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
     const time_point now = clock_.now();
     slot.end_use(now, duration{fresh_for_.load(relaxed)});
     const bool as_it_is = how == kind::clean || (how == kind::used && !(resets<Backend> && reset_on_return_.load(relaxed)));
-    if (as_it_is && now < slot.renew_at && slot.is_open()) {  // it is not while somebody waits
+    if (as_it_is && now < slot.renew_at) {
       // Before it is anybody's; what happens to the place after that does not matter to the hint.
       my_hints::mine()[number_] = {number_, &slot};
-      if (slot.try_put()) return;
+      if (slot.is_open() && slot.try_put()) return;  // it is not while somebody waits
     }
     act(now, [&](pool_core& core, time_point t, pool_effects& fx) { core.put(slot, how, t, fx); });
   }
