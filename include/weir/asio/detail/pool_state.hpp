@@ -61,7 +61,7 @@ class asio_pool_state final
       }
       boost::asio::co_spawn(
           job->strand, [job] { return run(*job); },
-          boost::asio::bind_cancellation_slot(job->signal.slot(), [job](std::exception_ptr) {}));
+          boost::asio::bind_cancellation_slot(job->signal.slot(), [job](const std::exception_ptr&) {}));
     } catch (...) {
       if (job != nullptr) job->reported = true;
       failed(slot, std::current_exception());
