@@ -114,7 +114,7 @@ class acquire_operation final : public Queue::operation, public registered_wait 
   template <class Call>
   static void launch(Queue& queue, const Call& c, std::shared_ptr<cancellable_wait> handle, Handler handler,
                      [[maybe_unused]] Room* room = nullptr) {
-    auto waits = wait_registry::of(boost::asio::get_associated_executor(handler));
+    context_waits& waits = *wait_registry::of(boost::asio::get_associated_executor(handler));
     void* place = nullptr;
     if constexpr (fits()) {
       place = room->bytes;
@@ -122,7 +122,7 @@ class acquire_operation final : public Queue::operation, public registered_wait 
       allocator memory = memory_of(handler);
       place = allocator_traits::allocate(memory, 1);
     }
-    auto* op = ::new (place) acquire_operation(queue, std::move(handler), std::move(waits), std::move(handle));
+    auto* op = ::new (place) acquire_operation(queue, std::move(handler), waits, std::move(handle));
     delivery owner{*op};  // frees it, should the slot throw
     op->listen_to_slot();
     std::exchange(owner.op, nullptr)->begin(c);
@@ -145,13 +145,12 @@ class acquire_operation final : public Queue::operation, public registered_wait 
     acquire_operation* op;
   };
 
-  acquire_operation(Queue& queue, Handler&& handler, std::shared_ptr<context_waits> waits,
-                    std::shared_ptr<cancellable_wait> handle)
+  acquire_operation(Queue& queue, Handler&& handler, context_waits& waits, std::shared_ptr<cancellable_wait> handle)
       : queue_(queue),
         handler_(std::move(handler)),
         working_(boost::asio::prefer(boost::asio::get_associated_executor(handler_),
                                      boost::asio::execution::outstanding_work.tracked)),
-        waits_(std::move(waits)),
+        waits_(waits),
         handle_(std::move(handle)) {
     this->complete = [](wait_node& node, wait_outcome) noexcept {
       static_cast<acquire_operation&>(static_cast<typename Queue::operation&>(node)).completed();
@@ -183,7 +182,7 @@ class acquire_operation final : public Queue::operation, public registered_wait 
         return self.queue_.cancel(self);
       });
     }
-    if (!waits_->join(*this)) return static_cast<void>(let_go_of_handler());
+    if (!waits_.join(*this)) return static_cast<void>(let_go_of_handler());
     auto answer = queue_.wait(*this, c);
     if (!answer) return;  // waits: from here on it may be gone at any time
     if (*answer) {
@@ -191,7 +190,7 @@ class acquire_operation final : public Queue::operation, public registered_wait 
       this->keep(std::move(**answer));
       return completed();
     }
-    if (const auto waits = waits_; !waits->leave(*this, [] {})) return free_late(*waits);
+    if (!waits_.leave(*this, [] {})) return free_late();
     post_answer(let_go_of_handler(), std::move(*answer));
   }
 
@@ -212,27 +211,33 @@ class acquire_operation final : public Queue::operation, public registered_wait 
 
   /// The wait has ended; on any thread.
   void completed() noexcept {
-    // With its last owner gone it may be delivered, and freed, before `leave` returns.
-    const auto waits = std::move(waits_);
     if (handle_) handle_->end(this);
     ended_.store(true, std::memory_order_release);
     // Not to working_, of which Asio makes many copies, each of which counts as work until it goes.
     const auto post = [this] { boost::asio::post(boost::asio::get_associated_executor(handler_), delivery{*this}); };
-    if (!waits->leave(*this, post)) free_late(*waits);
+    if (!waits_.leave(*this, post)) free_late();  // else it may have been delivered, and freed, by now
   }
 
   /// On the handler's executor.
   void deliver() {
     if (unwanted_) this->refund();
+    Handler handler = take_handler();
+    std::move(handler)(last_answer(memory_of(handler)));
+  }
+  /// A temporary, which a handler that takes it by value need not move.
+  auto last_answer(allocator memory) noexcept {
     auto answer = this->take();
-    auto handler = let_go_of_handler();
-    std::move(handler)(std::move(answer));
+    free_with(memory);
+    return answer;
   }
 
+  Handler take_handler() {
+    if (auto slot = boost::asio::get_associated_cancellation_slot(handler_); slot.is_connected()) slot.clear();
+    return std::move(handler_);
+  }
   /// The memory is free before the handler runs: it may begin the next operation with it.
   Handler let_go_of_handler() {
-    if (auto slot = boost::asio::get_associated_cancellation_slot(handler_); slot.is_connected()) slot.clear();
-    Handler handler = std::move(handler_);
+    Handler handler = take_handler();
     free_with(memory_of(handler));
     return handler;
   }
@@ -242,7 +247,8 @@ class acquire_operation final : public Queue::operation, public registered_wait 
     const Handler last = std::move(handler_);  // a coroutine's frame, which we may lie in, goes with it
     free_with(memory_of(last));
   }
-  void free_late(context_waits& waits) noexcept {
+  void free_late() noexcept {
+    context_waits& waits = waits_;
     free();
     waits.left_late();
   }
@@ -256,7 +262,7 @@ class acquire_operation final : public Queue::operation, public registered_wait 
   Queue& queue_;
   Handler handler_;
   working_executor working_;  // the handler's; counts as work of its context
-  std::shared_ptr<context_waits> waits_;
+  context_waits& waits_;      // does not go before the last wait in it
   std::shared_ptr<cancellable_wait> handle_;
   std::atomic<bool> ended_{false};  // the queue may go before the delivery
   bool unwanted_ = false;           // on the handler's executor

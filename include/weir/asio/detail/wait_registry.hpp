@@ -24,7 +24,8 @@ struct registered_wait : list_hook {
   void (*destroy)(registered_wait&) noexcept = nullptr;   ///< with its handler, which is not called
 };
 
-/// The waits of one context. Lives on after the context, as long as an operation is being completed on another thread.
+/// The waits of one context, which goes only when each of them has left: one that is being completed on another thread is
+/// waited for.
 ///
 /// Lock order: this mutex before the queue's and before the scheduler's. Completions never run under it.
 struct context_waits {
@@ -66,8 +67,9 @@ class wait_registry : public boost::asio::execution_context::service {
   explicit wait_registry(boost::asio::execution_context& context)
       : service(context), waits_(std::make_shared<context_waits>()) {}
 
+  /// Valid until this thread asks again.
   template <class Executor>
-  static std::shared_ptr<context_waits> of(const Executor& executor) {
+  static const std::shared_ptr<context_waits>& of(const Executor& executor) {
     boost::asio::execution_context& context = boost::asio::query(executor, boost::asio::execution::context);
     // Looking a service up takes the context's mutex and a search. One that went down, its address used again, is noticed.
     static thread_local const boost::asio::execution_context* last = nullptr;
