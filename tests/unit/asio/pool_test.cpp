@@ -32,6 +32,7 @@ using namespace std::chrono_literals;
 struct script {
   int connects = 0, validations = 0, resets = 0, closes = 0, cancelled = 0;
   bool refuses = false, hangs = false, dead = false;
+  std::shared_ptr<int> alive = std::make_shared<int>();  // shared with every backend
 };
 
 struct scripted {
@@ -39,6 +40,7 @@ struct scripted {
     int number;
   };
   script* s;
+  std::shared_ptr<int> alive = s->alive;
 
   asio::awaitable<connection> connect(connect_context) {
     co_await perhaps_hang();
@@ -182,6 +184,7 @@ TEST_F(AsioPool, ACoroutineWaitsInItsOwnFrame) {
   context.reset();
   EXPECT_EQ(gone, 3);
   EXPECT_EQ(ended.size(), 2u);
+  EXPECT_EQ(s.alive.use_count(), 1) << "the pool has not gone";
 }
 
 TEST_F(AsioPool, ACancelledSlotEndsTheWaitAndTheConnectionStays) {

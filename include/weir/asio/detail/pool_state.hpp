@@ -2,6 +2,7 @@
 /// \file
 /// The shell of `pool_core` on Asio: its jobs are coroutines, its time is one timer.
 
+#include <weir/asio/detail/wait_registry.hpp>
 #include <weir/asio/pool_backend.hpp>
 #include <weir/pool/detail/failure_cause.hpp>
 #include <weir/pool/detail/pool_shell.hpp>
@@ -37,7 +38,10 @@ class asio_pool_state final
   using slot_type = typename base::slot_type;
 
   asio_pool_state(const Executor& executor, Backend backend, const pool_config& config, Observer observer, Clock clock)
-      : base(std::move(backend), config, std::move(observer), std::move(clock)), executor_(executor), timer_(executor) {}
+      : base(std::move(backend), config, std::move(observer), std::move(clock)),
+        executor_(executor),
+        timer_(executor),
+        context_(wait_registry::of(executor)) {}
 
   void begin() { base::begin(); }
   void end() noexcept {
@@ -50,7 +54,8 @@ class asio_pool_state final
 
   // Of pool_shell.
   void start(slot_type& slot) noexcept {
-    if (context_is_gone_.load(acquire)) return give_up_without_context(slot);
+    // A strand of a context that goes down would never run the job, nor drop it.
+    if (context_is_gone_.load(acquire) || context_->is_down.load(acquire)) return give_up_without_context(slot);
     // Of its own, so that a late cancellation of the last job does not meet the next one.
     std::shared_ptr<running_job> job;
     try {
@@ -188,6 +193,7 @@ class asio_pool_state final
   bool ended_ = false;                           // guarded by timer_mutex_
   std::deque<std::weak_ptr<running_job>> jobs_;  // guarded by timer_mutex_
   atomic<bool> context_is_gone_{false};
+  const std::shared_ptr<context_waits> context_;
 };
 
 }  // namespace weir::inline v0::detail
