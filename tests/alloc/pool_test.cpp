@@ -37,6 +37,7 @@ TEST(allocation, pool_lends_and_takes_back_without) {
       idle = scope.count();
     }
     const auto a = pool.acquire(), b = pool.acquire();
+    static_cast<void>(pool.acquire({.deadline = pool.now() + 100us}));  // a thread's first sleep
     const allocation_scope scope;
     for (int i = 0; i < 10; ++i) {
       EXPECT_EQ(pool.acquire({.deadline = pool.now() + 100us}).error(), weir::errc::wait_timeout);

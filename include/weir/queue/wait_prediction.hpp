@@ -8,7 +8,8 @@
 
 namespace weir::inline v0 {
 
-/// Rejection at the door: a call is refused if `confidence` of its predicted wait does not fit before its deadline.
+/// Rejection at the door: a call is refused if its predicted wait, and a quarter of it more, does not fit before its
+/// deadline: who is served with the last millisecond that he has, has no use for it (docs/adr/0011).
 ///
 /// Predicted wait: cost ahead and own cost over the rate of hand-offs (detail::hand_off_rate); in order fifo, if nothing
 /// has been handed off for `stale_after` mean spacings, at least as long as the oldest waiter has waited. In other orders
@@ -19,7 +20,7 @@ struct wait_prediction {
   bool on = true;
   duration tau = std::chrono::seconds{5};  ///< memory of the rate, > 0
 
-  static constexpr double confidence = 0.8;
+  static constexpr double margin = 1.25;  ///< times the predicted wait
   static constexpr std::uint32_t probe_every = 64;
   static constexpr int stale_after = 2;
 };

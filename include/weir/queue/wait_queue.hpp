@@ -358,7 +358,9 @@ class basic_wait_queue final : public capacity_listener {
                               ? elapsed(now, earliest)
                               : core_.predicted_wait(op.cost, now, op.priority, op.tenant).value_or(duration::zero());
     // When the same patience would be enough; for a full queue, when those in it have gone.
-    const duration patience = *why == errc::queue_full ? duration::zero() : elapsed(now, op.deadline);
+    duration patience = *why == errc::queue_full ? duration::zero() : elapsed(now, op.deadline);
+    if (earliest == never)
+      patience = duration{static_cast<duration::rep>(static_cast<double>(patience.count()) / wait_prediction::margin)};
     return refusal(*why, std::max(duration::zero(), wait - patience), wait);
   }
 

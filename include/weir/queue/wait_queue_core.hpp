@@ -315,7 +315,7 @@ class wait_queue_core {
   [[gnu::noinline]] bool misses_deadline(const wait_node& node, time_point now, time_point earliest) noexcept {
     if (earliest != never) return earliest >= node.deadline;  // exact: needs no evidence and no probes
     if (size_ == 0) return false;
-    const double needed = predicted_ns(node.cost, now, node.priority, node.tenant) * wait_prediction::confidence;
+    const double needed = predicted_ns(node.cost, now, node.priority, node.tenant) * wait_prediction::margin;
     if (needed <= static_cast<double>(elapsed(now, node.deadline).count())) return false;
     if (++doubtful_ % wait_prediction::probe_every != 0) return true;
     ++counts_.probes;

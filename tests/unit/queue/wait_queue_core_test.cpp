@@ -243,8 +243,8 @@ TEST_F(wait_prediction_test, refuses_who_would_miss_its_deadline_and_nobody_else
   move_for(10s);
   ASSERT_EQ(core.size(), 9u);
   EXPECT_TRUE(near(predicted(), 1s)) << predicted().count();
-  EXPECT_EQ(refused(ask(700ms)), errc::would_miss_deadline);
-  EXPECT_FALSE(ask(900ms)) << "four fifths of the predicted second fit";
+  EXPECT_EQ(refused(ask(1100ms)), errc::would_miss_deadline) << "it would be served just so";
+  EXPECT_FALSE(ask(1400ms)) << "the predicted second and a quarter fit";
   EXPECT_FALSE(ask(weir::duration::max() / 2));
   EXPECT_EQ(core.totals().would_miss_deadline, 1u);
 }
