@@ -159,10 +159,17 @@ class pool_core {
     return true;
   }
 
-  /// `slot` was taken without the lock, and turns out to be nothing to use without a question.
-  void take_back(pool_slot& slot) noexcept {
+  /// `slot` was taken without the lock, and turns out to be nothing to use without a question. Whoever has lined up
+  /// meanwhile waits for it.
+  void take_back(pool_slot& slot, time_point now, pool_effects& fx) {
+    now = seen(now);
     if (slot.is_open()) table_.leave(slot);
-    park(slot, true);
+    if (const close_reason why = end_of(slot, give_back::clean); why != close_reason::none) {
+      shut_down(slot, why, now, fx);
+    } else {
+      park(slot, true);
+    }
+    settle(now, fx);
   }
 
   /// Its holder is done with `slot`, for which it has called `end_use`.

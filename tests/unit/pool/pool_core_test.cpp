@@ -189,6 +189,28 @@ TEST(PoolCore, AConnectionPutBackBeforeTheWaiterLinesUpIsFound) {
   EXPECT_TRUE(pool.ask().granted());
 }
 
+// A thread takes the connection that it had before without the lock, finds that it lay for too long, and meanwhile somebody
+// has lined up who waits for just this one.
+TEST(PoolCore, WhatWasTakenInVainServesWhoHasLinedUpMeanwhile) {
+  for (const int what : {0, 1, 2}) {
+    SCOPED_TRACE(what);
+    pool_driver pool{{.max_size = 1, .min_size = 1, .keepalive = duration::max()}, {.validates = true}};
+    pool.finish_jobs();
+    pool_slot* slot = pool.take();
+    pool.put(slot);
+    pool.now += 2s;
+    ASSERT_TRUE(slot->try_take());
+    auto& waiting = pool.ask();
+    EXPECT_FALSE(waiting.done);
+    if (what == 1) pool.run([&](pool_effects& fx) { pool.core->invalidate(pool.now, fx); });
+    if (what == 2) pool.run([&](pool_effects& fx) { pool.core->close(pool.now, fx); });
+    pool.run([&](pool_effects& fx) { pool.core->take_back(*slot, pool.now, fx); });
+    EXPECT_EQ(slot->state(), what == 0 ? state::validating : state::closing);
+    pool.finish_jobs();
+    EXPECT_EQ(waiting.granted(), what != 2);
+  }
+}
+
 // ---- validation ----
 
 TEST(PoolCore, WhatLayIdleForLongIsAskedFirst) {

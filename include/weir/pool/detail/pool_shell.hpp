@@ -351,8 +351,7 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
     const pool_hint hint = my_hints::mine()[number_];
     if (hint.pool != number_ || c.deadline <= now || !hint.slot->try_take()) return nullptr;
     if (validates<Backend> && hint.slot->fresh_until < now) {
-      scoped_lock lock{mutex_};
-      core_->take_back(*hint.slot);
+      act(now, [&](pool_core& core, time_point t, pool_effects& fx) { core.take_back(*hint.slot, t, fx); });
       return nullptr;
     }
     hint.slot->begin_use(now, c.tag, c.where);
