@@ -14,6 +14,7 @@
 
 namespace {
 
+using namespace std::chrono_literals;
 using weir::errc;
 using weir::pool_core;
 using weir::pool_effects;
@@ -24,6 +25,7 @@ struct plain {
   struct connection {
     int number = 0;
   };
+  void validate(connection&) {}
 };
 
 /// Its jobs are done at once by whoever began them.
@@ -40,7 +42,9 @@ class pool final : public weir::detail::pool_shell<pool, plain, model::clock, we
     if (job == slot_state::connecting) slot.conn.emplace();
     if (job == slot_state::closing) slot.conn.reset();
     with_core([&](pool_core& core, time_point now, pool_effects& fx) {
-      job == slot_state::connecting ? core.connected(slot, now, fx) : core.was_closed(slot, now, fx);
+      if (job == slot_state::connecting) return core.connected(slot, now, fx);
+      if (job == slot_state::validating) return core.validated(slot, true, now, fx);
+      core.was_closed(slot, now, fx);
     });
   }
   void give_up(slot_type&) noexcept {}
@@ -168,6 +172,21 @@ TEST(model_pool, a_cancelled_wait_beside_a_return) {
       auto answer = waits.take();
       EXPECT_TRUE(answer.has_value() || answer.error() == errc::cancelled);
     }
+    w.expect_at_rest(1);
+  });
+}
+
+// It is taken without the lock, lay for too long, and has to be asked first; by then somebody waits for it.
+TEST(model_pool, one_that_lay_for_long_beside_who_is_getting_in_line) {
+  model::explore([](model::run& run) {
+    world w{run, 1};
+    run.threads({[&] {
+                   w.go_through();
+                   w.time.advance(2s);
+                   auto mine = w.shell->try_acquire({});  // does not wait itself
+                   if (mine) w.use(mine);
+                 },
+                 [&] { w.go_through(); }});
     w.expect_at_rest(1);
   });
 }

@@ -67,7 +67,6 @@ class blocking_pool_state final
     auto first = base::try_first(c);
     if (first || !waiting_helps(first.error())) return first;
     blocked waiter;
-    if (stop.stop_requested()) return answer{boost::system::in_place_error, rejection{errc::cancelled, this->name()}};
     if (auto refused = base::wait(waiter, c)) return std::move(*refused);
     const auto give_up = [&] { base::cancel(waiter); };
     std::stop_callback on_stop{std::move(stop), give_up};
