@@ -68,7 +68,8 @@ struct wait_of {
 /// - Whatever happens to the handler, the permit comes back once: if the context is destroyed before the delivery, the
 ///   permit is cancelled (refunded) and the handler destroyed.
 /// - Memory: one operation and one post from the handler's associated allocator, freed before the handler runs. A call that
-///   need not wait costs the post alone. Out of memory while a wait ends: std::terminate.
+///   need not wait costs the post alone. Threads keep up to 32 blocks of a size of what handlers without an allocator have
+///   used. Out of memory while a wait ends: std::terminate.
 /// - A plain function without an executor completes on Asio's system context: use `bind_executor`.
 ///
 /// The queue must outlive the wait, `c.tag` the permit. Thread-safe.

@@ -2,6 +2,7 @@
 /// \file
 /// The operation behind `async_acquire`: where it lies while it waits, and the ways in which it can end.
 
+#include <weir/asio/detail/spare_memory.hpp>
 #include <weir/asio/detail/wait_registry.hpp>
 #include <weir/core/admission.hpp>
 #include <weir/queue/wait_queue.hpp>
@@ -12,7 +13,6 @@
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
-#include <boost/asio/recycling_allocator.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -104,10 +104,14 @@ class acquire_operation final : public Queue::operation, public registered_wait 
       std::decay_t<decltype(boost::asio::prefer(std::declval<const boost::asio::associated_executor_t<Handler>&>(),
                                                 boost::asio::execution::outstanding_work.tracked))>;
   using handler_allocator = boost::asio::associated_allocator_t<Handler>;
-  // Where the handler has none of its own: Asio's, which keeps a thread's last few blocks.
-  using operation_allocator = std::conditional_t<std::is_same_v<handler_allocator, std::allocator<void>>,
-                                                 boost::asio::recycling_allocator<void>, handler_allocator>;
-  using allocator = typename std::allocator_traits<operation_allocator>::template rebind_alloc<acquire_operation>;
+  template <class Allocator>
+  struct rebound {
+    using type = typename std::allocator_traits<Allocator>::template rebind_alloc<acquire_operation>;
+  };
+  // Where the handler has none of its own: what this thread has to spare.
+  using allocator =
+      typename std::conditional_t<std::is_same_v<handler_allocator, std::allocator<void>>,
+                                  std::type_identity<spare_allocator<acquire_operation>>, rebound<handler_allocator>>::type;
   using allocator_traits = std::allocator_traits<allocator>;
 
  public:
