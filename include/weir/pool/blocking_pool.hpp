@@ -84,9 +84,11 @@ class blocking_pool_state final
   sleeper* next_on_deck(pool_core& core) noexcept {
     const wait_queue_core& line = core.queue();
     if (line.order() != queue_order::fifo || line.hand_off_rate() < quick) return nullptr;
-    wait_node* node = core.queue().first();
-    for (std::uint32_t i = 1; i < deck_ && node != nullptr; ++i) node = line.behind(*node);
-    return node == nullptr ? nullptr : blocked::of(*node).bed;
+    wait_node* last = core.queue().first();
+    if (last == nullptr) return nullptr;
+    wait_node* next = line.behind(*last);
+    for (std::uint32_t i = 1; i < deck_ && next != nullptr; ++i, next = line.behind(*last)) last = next;
+    return blocked::of(*last).bed;
   }
 
  private:
