@@ -22,6 +22,7 @@ struct pool_waiter : wait_node {
   std::shared_ptr<const pool_evidence> evidence;
   errc why{};
 };
+static_assert(sizeof(pool_waiter) <= 160);
 
 enum class pool_event_kind : std::uint8_t {
   opened,          ///< a connection; `took`: how long that lasted
