@@ -10,8 +10,8 @@
 /// if (!session) return too_busy(session.error());     // session.error().message() says what the pool looked like
 /// (*session)->execute("...");
 /// ```
-/// Connections are handed to waiters in order, never to one whose time is up; threads of the pool's own connect, validate
-/// and close; the returning thread resets. Thread-safe.
+/// Connections are handed to waiters in order, never to one whose time is up; threads of the pool's own connect, validate,
+/// reset and close. Thread-safe.
 
 #include <weir/pool/detail/failure_cause.hpp>
 #include <weir/pool/detail/pool_crew.hpp>

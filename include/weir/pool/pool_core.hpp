@@ -57,8 +57,8 @@ struct pool_abilities {
   bool resets = false;
 };
 
-/// Not thread-safe, except `try_reserve` ... of pool_slot: the caller holds the lock. `now` may be older than the latest
-/// seen, which then counts. Nothing throws; nothing allocates but evidence for those who get no connection.
+/// Not thread-safe, but for `try_take` and `try_put` of pool_slot: the caller holds the lock. `now` may be older than the
+/// latest seen, which then counts. Nothing throws; nothing allocates but evidence for those who get no connection.
 /// Complexity: O(1) amortised for taking and giving back; `pass` is O(max_size) at most once per millisecond.
 class pool_core {
  public:
@@ -382,7 +382,7 @@ class pool_core {
     }
   }
 
-  /// How long a connection that comes back at once may be used without a question. Readable without the lock.
+  /// How long a connection that comes back may be used without a question.
   [[nodiscard]] duration fresh_for() const noexcept { return config_.validate_after_idle; }
 
  private:

@@ -8,7 +8,6 @@
 #include <weir/stats/histogram.hpp>
 
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -22,8 +21,8 @@ class coarse_histogram {
  public:
   /// Negative durations count as 0. Complexity: O(1), two loads and two stores.
   void record(duration value) noexcept {
-    const auto ns = static_cast<std::uint64_t>(value.count() > 0 ? value.count() : 0);
-    raise(counts_[index(ns)], 1);
+    const std::uint64_t ns = layout::clamped(value);
+    raise(counts_[layout::index(ns)], 1);
     raise(sum_, ns);
   }
 
@@ -36,32 +35,20 @@ class coarse_histogram {
 
   /// Adds what was recorded to `to`, as if each had been the middle of its bucket. Errors: std::bad_alloc.
   void add_to(histogram& to) const {
-    for (std::size_t i = 0; i < buckets; ++i) {
+    for (std::size_t i = 0; i < layout::buckets; ++i) {
       const std::uint64_t n = counts_[i].load(detail::relaxed);
-      if (n != 0) to.record(duration{static_cast<duration::rep>(low(i) + (low(i + 1) - 1 - low(i)) / 2)}, n);
+      if (n != 0) to.record(duration{static_cast<duration::rep>(layout::middle(i))}, n);
     }
   }
 
  private:
-  static constexpr unsigned sub_bits = 3, value_bits = 40;
-  static constexpr std::size_t per_octave = std::size_t{1} << sub_bits;
-  static constexpr std::size_t buckets = (value_bits - sub_bits + 1) * per_octave;
+  using layout = detail::log_linear_layout<3, 40>;
 
-  static constexpr std::size_t index(std::uint64_t ns) noexcept {
-    if (ns >> value_bits != 0) return buckets - 1;
-    const auto width = static_cast<unsigned>(std::bit_width(ns));
-    const unsigned e = width > sub_bits + 1 ? width - sub_bits - 1 : 0;
-    return e * per_octave + static_cast<std::size_t>(ns >> e);
-  }
-  static constexpr std::uint64_t low(std::size_t i) noexcept {
-    const std::size_t e = i < 2 * per_octave ? 0 : i / per_octave - 1;
-    return static_cast<std::uint64_t>(i - e * per_octave) << e;
-  }
   static void raise(detail::atomic<std::uint64_t>& word, std::uint64_t by) noexcept {
     word.store(word.load(detail::relaxed) + by, detail::relaxed);
   }
 
-  std::array<detail::atomic<std::uint64_t>, buckets> counts_{};
+  std::array<detail::atomic<std::uint64_t>, layout::buckets> counts_{};
   detail::atomic<std::uint64_t> sum_{0};
 };
 

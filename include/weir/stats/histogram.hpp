@@ -30,11 +30,13 @@
 namespace weir::inline v0 {
 namespace detail {
 
-/// Which bucket a duration falls into: the one layout of both histograms. Bucket i of octave e >= 0 is 2^e ns wide.
-struct histogram_layout {
-  static constexpr unsigned sub_bits = 6;
+/// Which bucket a duration falls into: 2^SubBits for each power of two, up to 2^ValueBits ns. Bucket i of octave e >= 0 is
+/// 2^e ns wide.
+template <unsigned SubBits, unsigned ValueBits>
+struct log_linear_layout {
+  static constexpr unsigned sub_bits = SubBits;
   static constexpr std::size_t per_octave = std::size_t{1} << sub_bits;
-  static constexpr unsigned value_bits = 42;
+  static constexpr unsigned value_bits = ValueBits;
   static constexpr std::size_t octaves = value_bits - sub_bits + 1;
   static constexpr std::size_t buckets = octaves * per_octave;
 
@@ -54,6 +56,8 @@ struct histogram_layout {
   }
   static constexpr std::uint64_t middle(std::size_t i) noexcept { return low(i) + (low(i + 1) - 1 - low(i)) / 2; }
 };
+/// Of the two fine histograms.
+using histogram_layout = log_linear_layout<6, 42>;
 
 }  // namespace detail
 
