@@ -545,8 +545,8 @@ class pool_core {
     if (broken_ < config_.purge_after) return;
     if (elapsed(broken_at_[(broken_ - config_.purge_after) % broken_at_.size()], now) > config_.purge_window) return;
     ++counts_.purges;
-    tell(pool_event_kind::purged, slot, {});
     discard_all(close_reason::invalidated, now, fx);
+    tell(pool_event_kind::purged, slot, {});  // last: so many may have been closed that earlier events are forgotten
   }
 
   /// Idle ones are closed now, others when they come back.
@@ -590,7 +590,7 @@ class pool_core {
   void give_up_if_down(time_point now, pool_effects& fx) {
     if (!health_.goes_down(table_.alive() != 0)) return;
     ++counts_.outages;
-    remember({.name = name_, .kind = pool_event_kind::backend_down, .at = now});
+    remember({.name = name_, .kind = pool_event_kind::backend_down, .at = now, .cause = last_failure_});
     if (config_.on_down != when_down::fail_fast) return;
     explain_refusals(now, fx);  // those before have reasons of their own
     queue_.shed_all(now, fx.ready);
@@ -733,17 +733,16 @@ class pool_core {
   }
 
   void tell(pool_event_kind kind, const pool_slot& slot, duration took) noexcept {
-    remember({.name = name_,
-              .kind = kind,
-              .reason = kind == pool_event_kind::closed ? slot.closing : close_reason::none,
-              .slot = slot.id,
-              .connection = slot.number,
-              .took = took,
-              .at = now_});
+    using enum pool_event_kind;
+    pool_event e{.name = name_, .kind = kind, .slot = slot.id, .connection = slot.number, .took = took, .at = now_};
+    if (kind == closed) e.reason = slot.closing;
+    if (kind == connect_failed) e.cause = last_failure_;
+    if ((kind == suspected_leak || kind == returned_leak) && !slot.read_use(e.user)) e.user = {};
+    remember(std::move(e));
   }
   void remember(pool_event e) noexcept {
     e.sequence = ++events_;
-    recent_[events_ % recent_.size()] = e;
+    recent_[events_ % recent_.size()] = std::move(e);
   }
 
   weir::name name_;

@@ -26,13 +26,13 @@ static_assert(sizeof(pool_waiter) <= 160);
 
 enum class pool_event_kind : std::uint8_t {
   opened,          ///< a connection; `took`: how long that lasted
-  connect_failed,  ///< `took`; the cause is in the pool's snapshot
+  connect_failed,  ///< `took`, `cause`
   closed,          ///< a connection; `reason`; `took`: its age
-  backend_down,    ///< from now on acquirers are told so at once
+  backend_down,    ///< from now on acquirers are told so at once; `cause`
   backend_up,      ///< a connection was made again
-  purged,          ///< so many broke that the others are not trusted any more
-  suspected_leak,  ///< in use for longer than leak_after; `took`: how long
-  returned_leak,   ///< what was suspected came back; `took`
+  purged,          ///< so many broke that the others are not trusted any more; comes after those that were closed for it
+  suspected_leak,  ///< in use for longer than leak_after; `took`: how long; `user`
+  returned_leak,   ///< what was suspected came back; `took`, `user`
 };
 
 /// Something happened in a pool.
@@ -45,6 +45,8 @@ struct pool_event {
   std::uint64_t connection = 0;  ///< counts connections
   duration took{};
   time_point at{};
+  pool_slot::use user{};                           ///< who has, or had, the connection, and where it was seen
+  std::shared_ptr<const connect_failure> cause{};  ///< nullptr: there was no memory for it
 };
 
 /// What has to be done outside of the lock. A slot in `jobs` has the state that says what (connecting, validating,

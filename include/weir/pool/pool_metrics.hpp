@@ -114,8 +114,13 @@ inline void write_durations(pool_metric_writer& out, const pool_snapshot& s, con
 inline void write_lives(pool_metric_writer& out, const pool_snapshot& s) {
   out.counter("pool_connections_opened_total", "Connections that were opened.", static_cast<double>(s.opened));
   out.family("pool_connections_closed_total", "Connections that were closed, by why.", metric_type::counter);
+  const auto closed_for = [&](close_reason why) { return s.closed_for[static_cast<std::size_t>(why)]; };
   for (std::size_t i = 1; i < close_reason_count; ++i) {
-    out.point(s.closed_for[i], {"reason", std::string{close_reason_names[i]}});
+    const auto why = static_cast<close_reason>(i);
+    if (why == close_reason::detached) continue;
+    // Their user did not want them to come back: opened minus closed is what there is.
+    const std::uint64_t more = why == close_reason::discarded ? closed_for(close_reason::detached) : 0;
+    out.point(closed_for(why) + more, {"reason", std::string{close_reason_names[i]}});
   }
   out.counter("pool_in_use_seconds_total", "Time integral of connections in use: its rate is their mean number.",
               s.in_use_seconds);

@@ -36,12 +36,13 @@ enum class close_reason : std::uint8_t {
   discarded,    ///< by its user
   shrink,       ///< max_size was lowered
   shutdown,     ///< the pool was closed
+  leak,         ///< taken back from who held it for too long
   detached,     ///< not closed: taken out of the pool by its user
 };
-inline constexpr std::size_t close_reason_count = 11;
+inline constexpr std::size_t close_reason_count = 12;
 inline constexpr std::string_view close_reason_names[close_reason_count] = {
     "none",        "lifetime",  "idle",   "broken",   "validation", "reset",
-    "invalidated", "discarded", "shrink", "shutdown", "detached"};
+    "invalidated", "discarded", "shrink", "shutdown", "leak",       "detached"};
 
 namespace detail {
 

@@ -139,10 +139,13 @@ TEST(PoolAge, ALeakIsReportedOnceAndItsReturnToo) {
   pool.pass(1s);
   ASSERT_EQ(pool.events_of(pool_event_kind::suspected_leak), 1u);
   EXPECT_EQ(pool.events.back().took, 1s);
+  EXPECT_STREQ(pool.events.back().user.tag, "forgetful");
   pool.pass(10s);
   EXPECT_EQ(pool.core->totals().leaks_suspected, 1u);
   EXPECT_FALSE(pool.put_open(a.slot)) << "the pool is told";
   EXPECT_EQ(pool.core->totals().leaks_returned, 1u);
+  EXPECT_EQ(pool.events.back().kind, pool_event_kind::returned_leak);
+  EXPECT_STREQ(pool.events.back().user.tag, "forgetful");
   pool_slot* again = pool.take();
   pool.pass(10s);
   EXPECT_EQ(pool.core->totals().leaks_suspected, 2u) << "another use of the same connection";

@@ -42,6 +42,9 @@ TEST(PoolBackend, DownAfterThreeFailuresWithNothingAlive) {
   EXPECT_EQ(w.evidence->next_probe_in, 400ms);
   EXPECT_EQ(pool.ask().why, errc::backend_down);
   EXPECT_EQ(pool.events_of(pool_event_kind::backend_down), 1u);
+  for (const pool_event& e : pool.events) ASSERT_NE(e.cause, nullptr) << static_cast<int>(e.kind);
+  EXPECT_EQ(pool.events.front().cause->text, "one");
+  EXPECT_EQ(pool.events.back().cause->text, "three");
   EXPECT_EQ(pool.core->totals().outages, 1u);
 }
 

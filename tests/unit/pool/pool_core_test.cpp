@@ -411,6 +411,7 @@ TEST(PoolCore, ABurstOfBrokenConnectionsEndsTheOthersToo) {
   pool.put(used[3], give_back::broken);
   EXPECT_EQ(pool.core->totals().purges, 1u);
   EXPECT_EQ(pool.closed_for(close_reason::invalidated), 2u);
+  EXPECT_EQ((pool.events.end() - 2)->kind, pool_event_kind::purged) << "not forgotten, however many were closed for it";
   pool.finish_jobs();
   EXPECT_EQ(pool.in_state(state::idle), 6u);
   EXPECT_EQ(pool.core->totals().purges, 1u);

@@ -68,6 +68,9 @@ TEST(PoolMetrics, TheNamesTypesAndLabelsAreTheDocumentedOnes) {
   EXPECT_EQ(values["pool_connections/state"], (set{"idle", "in_use", "connecting", "validating", "resetting", "closing"}));
   EXPECT_EQ(values["pool_acquire_total/result"], (set{"immediate", "waited", "timeout", "predicted", "queue_full", "codel",
                                                       "quota", "backend_down", "cancelled", "closed"}));
+  EXPECT_EQ(
+      values["pool_connections_closed_total/reason"],
+      (set{"lifetime", "idle", "broken", "validation", "reset", "invalidated", "discarded", "shrink", "shutdown", "leak"}));
   EXPECT_EQ(values["pool_wait_seconds/outcome"], (set{"ok", "failed"}));
   EXPECT_EQ(values["pool_connect_seconds/outcome"], (set{"ok", "error", "timeout"}));
 }
