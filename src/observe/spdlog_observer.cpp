@@ -8,12 +8,14 @@
 #include <weir/policy/concurrency_limiter.hpp>
 #include <weir/policy/rate_limiter.hpp>
 #include <weir/policy/window_limiter_config.hpp>
+#include <weir/pool/pool_effects.hpp>
 #include <weir/queue/wait_queue_config.hpp>
 
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -60,6 +62,8 @@ class spdlog_observer::sink {
     }
     if (!now_) now_ = [] { return default_clock{}.now(); };
   }
+
+  [[nodiscard]] bool writes(level::level_enum severity) const { return logger_->should_log(severity); }
 
   template <class... Args>
   void write(level::level_enum severity, fmt::format_string<Args...> text, Args&&... args) {
@@ -124,6 +128,58 @@ constexpr const char kind_turned_away[] = "turned away";
 constexpr const char kind_waited[] = "waited";
 constexpr const char kind_fallback[] = "fallback";
 constexpr const char kind_probes[] = "probes";
+constexpr const char kind_connect[] = "connect";
+
+/// On one line, whatever a driver puts into its texts.
+std::string words(const std::shared_ptr<const connect_failure>& cause) {
+  std::string text = cause == nullptr ? "no memory for the cause" : cause->text;
+  const auto breaks = [](char c) { return static_cast<unsigned char>(c) < 0x20; };
+  while (!text.empty() && breaks(text.back())) text.pop_back();
+  std::replace_if(text.begin(), text.end(), breaks, ' ');
+  return text;
+}
+
+/// "'checkout', taken at orders.cpp:42, last seen at orders.cpp:57"
+std::string words(const pool_slot::use& user) {
+  std::string text = user.tag[0] == '\0' ? "untagged" : fmt::format("'{}'", user.tag);
+  if (user.file != nullptr) text += fmt::format(", taken at {}:{}", user.file, user.line);
+  if (user.touched_file != nullptr) text += fmt::format(", last seen at {}:{}", user.touched_file, user.touched_line);
+  return text;
+}
+
+level::level_enum severity_of(pool_event_kind kind) {
+  switch (kind) {
+    case pool_event_kind::opened:
+    case pool_event_kind::closed: return level::debug;
+    case pool_event_kind::connect_failed:
+    case pool_event_kind::backend_up:
+    case pool_event_kind::returned_leak: return level::info;
+    case pool_event_kind::backend_down:
+    case pool_event_kind::purged:
+    case pool_event_kind::suspected_leak: return level::warn;
+  }
+  return level::warn;
+}
+
+/// What comes behind the pool's name.
+std::string words(const pool_event& e) {
+  const std::string took = detail::short_duration(e.took);
+  switch (e.kind) {
+    case pool_event_kind::opened: return fmt::format(": connection {} opened in {}", e.connection, took);
+    case pool_event_kind::connect_failed: return fmt::format(" could not connect, after {}: {}", took, words(e.cause));
+    case pool_event_kind::closed:
+      return fmt::format(": connection {} closed at the age of {}: {}", e.connection, took,
+                         close_reason_names[static_cast<std::size_t>(e.reason)]);
+    case pool_event_kind::backend_down: return fmt::format(": the backend is down: {}", words(e.cause));
+    case pool_event_kind::backend_up: return ": the backend answers again";
+    case pool_event_kind::purged: return ": several connections broke, so all are replaced";
+    case pool_event_kind::suspected_leak:
+      return fmt::format(": connection {} may have leaked: in use for {}: {}", e.connection, took, words(e.user));
+    case pool_event_kind::returned_leak:
+      return fmt::format(": connection {} came back after {}: {}", e.connection, took, words(e.user));
+  }
+  return "?";
+}
 }  // namespace
 
 spdlog_observer::spdlog_observer(spdlog_observer_config config) : sink_(std::make_shared<sink>(std::move(config))) {}
@@ -205,6 +261,15 @@ void spdlog_observer::on(const fallback_used& e) {
   sink_->write_sometimes(level::info, e.name, kind_fallback, static_cast<int>(e.cause),
                          "fallback '{}' answered: the call {}{}{}", e.name.view(), words(e.cause), rejected ? ": " : "",
                          rejected ? e.code.message() : "");
+}
+
+void spdlog_observer::on(const pool_event& e) {
+  const auto severity = severity_of(e.kind);
+  if (!sink_->writes(severity)) return;
+  if (e.kind == pool_event_kind::connect_failed) {
+    return sink_->write_sometimes(severity, e.name, kind_connect, 0, "pool '{}'{}", e.name.view(), words(e));
+  }
+  sink_->write(severity, "pool '{}'{}", e.name.view(), words(e));
 }
 
 }  // namespace weir::inline v0

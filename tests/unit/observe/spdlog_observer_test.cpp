@@ -5,6 +5,7 @@
 #include <weir/policy/concurrency_limiter.hpp>
 #include <weir/policy/rate_limiter.hpp>
 #include <weir/policy/window_limiter.hpp>
+#include <weir/pool/blocking_pool.hpp>
 #include <weir/queue/wait_queue_config.hpp>
 #include <weir/testing/manual_clock.hpp>
 
@@ -13,6 +14,7 @@
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
 
+#include <source_location>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -146,6 +148,77 @@ TEST_F(SpdlogObserverTest, WaitsAndFallbacks) {
                   "info 'db' changed its limit from 10 to 5",
                   "info fallback 'db' answered: the call was refused: the circuit breaker is open",
                   "info fallback 'db' answered: the call threw"));
+}
+
+struct fragile_db {
+  struct connection {
+    bool broken = false;
+  };
+  connection connect(const connect_context&) {
+    if (*down) throw std::runtime_error("connection refused");
+    return {};
+  }
+  bool is_broken(const connection& c) const noexcept { return c.broken; }
+
+  bool* down;
+};
+
+TEST_F(SpdlogObserverTest, EveryEventOfAPoolHasItsLine) {
+  logger->set_level(spdlog::level::debug);
+  bool down = false;
+  basic_blocking_pool<fragile_db, manual_clock, spdlog_observer> pool{
+      fragile_db{&down},
+      {.name = "orders", .max_size = 2, .min_size = 1, .down_after = 1, .purge_after = 1, .leak_after = 30s},
+      pool_threads{0},
+      spdlog_observer{config()},
+      clock};
+  pool.tick();
+  EXPECT_THAT(lines(), ElementsAre("debug pool 'orders': connection 1 opened in 0s"));
+
+  const auto site = std::source_location::current();
+  auto forgotten = pool.try_acquire({.tag = "checkout"}, site);
+  clock.advance(30s);
+  pool.tick();
+  const std::string user = "'checkout', taken at " + std::string{site.file_name()} + ':' + std::to_string(site.line());
+  EXPECT_THAT(lines(), ElementsAre("warning pool 'orders': connection 1 may have leaked: in use for 30s: " + user));
+  const auto later = std::source_location::current();
+  forgotten->touch(later);
+  clock.advance(12s);
+  (*forgotten)->broken = down = true;
+  forgotten->release();
+  pool.tick();
+  EXPECT_THAT(lines(), ElementsAre("info pool 'orders': connection 1 came back after 42s: " + user + ", last seen at " +
+                                       later.file_name() + ':' + std::to_string(later.line()),
+                                   "warning pool 'orders': several connections broke, so all are replaced",
+                                   "debug pool 'orders': connection 1 closed at the age of 42s: broken",
+                                   "info pool 'orders' could not connect, after 0s: connection refused",
+                                   "warning pool 'orders': the backend is down: connection refused"));
+
+  clock.advance(500ms);
+  pool.tick();
+  EXPECT_THAT(lines(), IsEmpty()) << "the second failure within a second";
+  down = false;
+  clock.advance(1s);
+  pool.tick();
+  EXPECT_THAT(lines(), ElementsAre("info pool 'orders': the backend answers again",
+                                   "debug pool 'orders': connection 2 opened in 0s"));
+}
+
+TEST_F(SpdlogObserverTest, ACauseOfSeveralLinesIsOneLine) {
+  spdlog_observer log{config()};
+  auto cause = std::make_shared<connect_failure>();
+  cause->text = "connection to server failed:\n\tFATAL: too many clients\n";
+  log.on(pool_event{.name = db, .kind = pool_event_kind::backend_down, .cause = std::move(cause)});
+  EXPECT_THAT(lines(),
+              ElementsAre("warning pool 'db': the backend is down: connection to server failed:  FATAL: too many clients"));
+}
+
+TEST_F(SpdlogObserverTest, EventsOfAPoolMayLackTheirEvidence) {
+  spdlog_observer log{config()};
+  log.on(pool_event{.name = db, .kind = pool_event_kind::backend_down});
+  log.on(pool_event{.name = db, .kind = pool_event_kind::suspected_leak, .connection = 3, .took = 1s});
+  EXPECT_THAT(lines(), ElementsAre("warning pool 'db': the backend is down: no memory for the cause",
+                                   "warning pool 'db': connection 3 may have leaked: in use for 1s: untagged"));
 }
 
 TEST_F(SpdlogObserverTest, BelowTheLevelNothingIsWrittenOrCounted) {
