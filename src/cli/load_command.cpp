@@ -29,6 +29,7 @@ namespace {
 struct load_options {
   std::string file, target, label, json, html;
   double rate_factor = 1;
+  double time_scale = 1;
   double capacity = 0;
   std::optional<std::uint64_t> seed;
   bool quiet = false;
@@ -102,7 +103,9 @@ void announce(const scenario::definition& d, const load_options& o) {
   scenario::definition scaled = d;
   scenario::scale_rates(scaled, o.rate_factor);
   std::cerr << d.name << " against " << d.target << ", seed " << d.seed << ", rate factor " << o.rate_factor << ", "
-            << scenario::to_text(d.length()) << '\n';
+            << scenario::to_text(d.length());
+  if (o.time_scale != 1) std::cerr << " of the scenario's time, " << o.time_scale << " times as fast";
+  std::cerr << '\n';
   for (const scenario::load& l : scaled.loads) {
     std::cerr << "  " << l.name << ": " << to_string(l.executor);
     if (is_open_loop(l.executor)) {
@@ -124,7 +127,8 @@ int run_load(const load_options& o) {
   const std::optional<scenario::definition> d = read_scenario(o);
   if (!d) return bad_input;
 
-  load::drive_options drive{.rate_factor = o.rate_factor, .capacity_per_s = o.capacity, .label = o.label};
+  load::drive_options drive{
+      .rate_factor = o.rate_factor, .time_scale = o.time_scale, .capacity_per_s = o.capacity, .label = o.label};
   drive.stop_on_signal = true;
   load::run_result found;
   {
@@ -163,6 +167,11 @@ void add_load_command(CLI::App& app, action& run) {
   CLI::App* command = app.add_subcommand("load", "Sends the load of a scenario file and reports what came of it");
   command->add_option("file", o->file, "Scenario (TOML)")->required();
   command->add_option("--rate-factor", o->rate_factor, "Multiply all arrival rates")->check(number_from(1e-6, 1e6));
+  command
+      ->add_option("--time-scale", o->time_scale,
+                   "Run so many times as fast: the scenario's times are divided, its rates multiplied; all that is "
+                   "reported is in the scenario's time")
+      ->check(number_from(1e-3, 1e3));
   command
       ->add_option("--capacity", o->capacity,
                    "Journeys per second that the server can do, measured just before; turns "

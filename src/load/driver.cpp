@@ -31,6 +31,11 @@ scenario::definition scaled(scenario::definition d, double factor) {
   return d;
 }
 
+double checked(double time_scale) {
+  if (!(time_scale > 0 && time_scale < 1e6)) throw std::invalid_argument("drive_options.time_scale: must be > 0");
+  return time_scale;
+}
+
 scenario::target_address address_of(const std::string& target) {
   auto address = scenario::parse_target(target);
   if (const auto* problem = std::get_if<std::string>(&address)) throw std::invalid_argument("target: " + *problem);
@@ -96,7 +101,7 @@ class driver {
     return {io_,
             resolve(io_, address),
             address.authority(),
-            {},
+            scenario_clock{checked(options_.time_scale)},
             record_,
             traffic_,
             random_stream{seed, "retry"},
@@ -151,7 +156,7 @@ run_result driver::run() {
   if (options_.stop_on_signal) watch_signals();
   const std::string started_at = utc_now();
   cpu_at_start_ = own_cpu_time();
-  around_.start = std::chrono::steady_clock::now();
+  around_.clock.restart();
   for (load_runner& l : loads_) l.start();
   spawn(tick());
   spawn(probe());
@@ -189,14 +194,15 @@ task<void> driver::tick() {
   duration last_cpu = cpu_at_start_;
   duration last{};
   for (duration at = 1s; !ended_; at += 1s) {
-    tick_.expires_at(around_.start + at);
+    tick_.expires_at(around_.clock.at(at));
     boost::system::error_code ec;
     co_await tick_.async_wait(asio::redirect_error(use_task, ec));
     const duration now = around_.now();
     const duration cpu = own_cpu_time();
     // The rest of a second at the end is too short to be judged.
     if (now - last >= 500ms) {
-      const double share = static_cast<double>((cpu - last_cpu).count()) / static_cast<double>((now - last).count());
+      const duration wall = around_.clock.on_wall(now - last);
+      const double share = static_cast<double>((cpu - last_cpu).count()) / static_cast<double>(wall.count());
       health_.own_cpu_peak = std::max(health_.own_cpu_peak, share);
     }
     last = now;
@@ -209,7 +215,7 @@ task<void> driver::probe() {
   constexpr duration every = 10ms;
   for (duration at = every; !ended_; at += every) {
     if (around_.now() < at) {
-      probe_.expires_at(around_.start + at);
+      probe_.expires_at(around_.clock.at(at));
       boost::system::error_code ec;
       co_await probe_.async_wait(asio::redirect_error(use_task, ec));
       if (ec) break;
@@ -251,6 +257,7 @@ run_result driver::finish() {
   run_result out = record_.finish(load_ended, total);
   out.label = options_.label;
   out.rate_factor = options_.rate_factor;
+  out.time_scale = options_.time_scale;
   out.arrivals = arrivals_of(definition_);
   out.bytes_sent = traffic_.bytes_sent;
   out.bytes_received = traffic_.bytes_received;
@@ -259,7 +266,8 @@ run_result driver::finish() {
     out.vus_peak += l.busy_peak();
   }
   health_.lateness = std::move(out.generator.lateness);
-  health_.own_cpu_share = static_cast<double>(cpu.count()) / static_cast<double>(std::max<duration::rep>(1, total.count()));
+  const duration wall = std::max(around_.clock.on_wall(total), duration{1});
+  health_.own_cpu_share = static_cast<double>(cpu.count()) / static_cast<double>(wall.count());
   health_.connections_opened = traffic_.connections_opened;
   health_.connections_per_minute_peak = traffic_.per_minute_peak;
   health_.descriptors_peak = descriptors_before_ + traffic_.open_peak;

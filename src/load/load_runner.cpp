@@ -72,7 +72,7 @@ void load_runner::enter() noexcept { busy_peak_ = std::max(busy_peak_, ++busy_);
 
 task<bool> load_runner::sleep_until(duration at) {
   if (!stopped_ && around_.now() < at) {
-    wake_.expires_at(around_.start + at);
+    wake_.expires_at(around_.clock.at(at));
     boost::system::error_code ec;
     co_await wake_.async_wait(boost::asio::redirect_error(use_task, ec));
   }
@@ -173,7 +173,7 @@ task<void> load_runner::follow_stages() {
 task<void> load_runner::end_at(duration at) {
   boost::system::error_code ec;
   if (!stopped_) {
-    end_.expires_at(around_.start + at);
+    end_.expires_at(around_.clock.at(at));
     co_await end_.async_wait(boost::asio::redirect_error(use_task, ec));
   }
   ending_ = true;
@@ -183,7 +183,7 @@ task<void> load_runner::end_at(duration at) {
     wake_.cancel();
   }
   if (tasks_ == 0) co_return;
-  end_.expires_after(load_.graceful_stop);
+  end_.expires_after(around_.clock.on_wall(load_.graceful_stop));
   co_await end_.async_wait(boost::asio::redirect_error(use_task, ec));
   if (!ec && tasks_ > 0) interrupt();
 }

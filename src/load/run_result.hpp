@@ -112,9 +112,10 @@ struct overload_summary {
 struct run_result {
   std::string scenario, target, label;  ///< label: the user's word for this run, "protection=on"
   std::uint64_t seed = 0;
-  double rate_factor = 1;       ///< by which the scenario's rates were multiplied
-  std::string started_at;       ///< ISO 8601, UTC
-  std::string arrivals;         ///< "poisson", "uniform"
+  double rate_factor = 1;  ///< by which the scenario's rates were multiplied
+  double time_scale = 1;   ///< how many times as fast as the scenario says it was run; all times here are the scenario's
+  std::string started_at;  ///< ISO 8601, UTC
+  std::string arrivals;    ///< "poisson", "uniform"
   duration warmup{}, length{};  ///< length: to the end of the last stage; less if the load was stopped or done earlier
   duration total{};             ///< until the last journey had ended
   duration slo{};               ///< of the step named slo_step

@@ -111,7 +111,7 @@ task<virtual_user::call_result> virtual_user::call(context& c, const scenario::s
       record.call_cut(c.times, index, due, around_.now());
       co_return call_result::interrupted;
     }
-    const duration end = answer.done - around_.start;
+    const duration end = around_.clock.offset(answer.done);
     call_end ended{index, due, end, verdict::broken, step.timeout};
     if (answer.end == exchange::ending::answered && step.expects(answer.status)) {
       answer_findings found = inspect_answer(step, answer.body);
@@ -131,7 +131,7 @@ task<virtual_user::call_result> virtual_user::call(context& c, const scenario::s
       co_return call_result::failed;
     }
     duration wait = retry.wait.delay(static_cast<std::uint32_t>(n), around_.jitter);
-    if (retry.honour_retry_after && answer.retry_after) wait += *answer.retry_after;
+    if (retry.honour_retry_after && answer.retry_after) wait += around_.clock.in_scenario(*answer.retry_after);
     const bool in_time = co_await pause_until(end + wait);
     if (!in_time) {
       record.call_cut(c.times, index, due, around_.now());
@@ -141,12 +141,12 @@ task<virtual_user::call_result> virtual_user::call(context& c, const scenario::s
 }
 
 task<exchange> virtual_user::attempt(context& c, const scenario::step& step, step_index index, const std::string& request) {
-  exchange answer = co_await session_.send(request, step.timeout, step.method == "HEAD");
+  exchange answer = co_await session_.send(request, around_.clock.on_wall(step.timeout), step.method == "HEAD");
   using e = exchange::ending;
   if (answer.end != e::cancelled && answer.end != e::own_error) {
     const bool expected = answer.end == e::answered && step.expects(answer.status);
-    around_.record.attempt_ended(c.times, {index, answer.sent - around_.start, answer.done - around_.start, answer.status,
-                                           answer.failure, expected});
+    around_.record.attempt_ended(c.times, {index, around_.clock.offset(answer.sent), around_.clock.offset(answer.done),
+                                           answer.status, answer.failure, expected});
   }
   co_return answer;
 }
@@ -154,7 +154,7 @@ task<exchange> virtual_user::attempt(context& c, const scenario::step& step, ste
 task<bool> virtual_user::pause_until(duration at) {
   if (interrupted_) co_return false;
   if (around_.now() < at) {
-    pause_.expires_at(around_.start + at);
+    pause_.expires_at(around_.clock.at(at));
     boost::system::error_code ec;
     co_await pause_.async_wait(boost::asio::redirect_error(use_task, ec));
   }

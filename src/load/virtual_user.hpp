@@ -5,6 +5,7 @@
 
 #include "http_session.hpp"
 #include "recorder.hpp"
+#include "scenario_clock.hpp"
 #include "task.hpp"
 
 #include "scenario/definition.hpp"
@@ -22,12 +23,12 @@ struct surroundings {
   boost::asio::io_context& io;
   boost::asio::ip::tcp::endpoint target;
   std::string authority;  ///< for the Host header
-  time_point start;       ///< of the run
+  scenario_clock clock;   ///< every `duration` since the start is the scenario's
   recorder& record;
   traffic& bytes;
   random_stream jitter, think, uuids;
 
-  [[nodiscard]] duration now() const noexcept { return std::chrono::steady_clock::now() - start; }
+  [[nodiscard]] duration now() const noexcept { return clock.now(); }
 };
 
 /// Pinned; one thread.

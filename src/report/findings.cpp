@@ -285,11 +285,13 @@ std::vector<std::string> comparability(const run_result& a, const run_result& b)
   };
   differ("different scenarios", a.scenario, b.scenario);
   differ("different seeds", std::to_string(a.seed), std::to_string(b.seed));
-  // Numbers that went through a file may differ in the last digit.
-  const double larger = std::max(std::fabs(a.rate_factor), std::fabs(b.rate_factor));
-  if (!(std::fabs(a.rate_factor - b.rate_factor) <= 1e-9 * larger)) {
-    notes.push_back("different rate factors: " + number_text(a.rate_factor) + " and " + number_text(b.rate_factor));
-  }
+  const auto deviate = [&](const char* what, double x, double y) {
+    // Numbers that went through a file may differ in the last digit.
+    if (std::fabs(x - y) <= 1e-9 * std::max(std::fabs(x), std::fabs(y))) return;
+    notes.push_back(std::string(what) + ": " + number_text(x) + " and " + number_text(y));
+  };
+  deviate("different rate factors", a.rate_factor, b.rate_factor);
+  deviate("different time scales", a.time_scale, b.time_scale);
   differ("different arrivals", a.arrivals, b.arrivals);
   differ("the SLO counts on different steps", a.slo_step, b.slo_step);
   differ("different SLOs", duration_text(a.slo), duration_text(b.slo));

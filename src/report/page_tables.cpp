@@ -59,6 +59,7 @@ std::string facts_html(const runs_t& runs) {
   std::string out = "Scenario " + element("b", html_escaped(run.scenario)) + ", " +
                     html_escaped(duration_text(run.length)) + " of " + html_escaped(run.arrivals) + " arrivals, rates × " +
                     number_text(run.rate_factor) + ", seed " + std::to_string(run.seed);
+  if (run.time_scale != 1) out += ", " + number_text(run.time_scale) + " times as fast, all times are the scenario's";
   if (run.slo > duration{}) {
     out += ". In time: <b>" + html_escaped(run.slo_step) + "</b> within " + html_escaped(duration_text(run.slo)) +
            " of the moment the user wanted it";

@@ -97,6 +97,7 @@ void fields(Archive& a, member_of<Archive, load::run_result> r) {
   a("label", r.label);
   a("seed", r.seed);
   a("rate_factor", r.rate_factor);
+  a("time_scale", r.time_scale);
   a("started_at", r.started_at);
   a("arrivals", r.arrivals);
   a("warmup_ns", r.warmup);

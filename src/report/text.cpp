@@ -236,6 +236,7 @@ std::string text_summary(const load::run_result& run) {
       << "   target: " << terminal_safe(run.target) << "\n  started: " << terminal_safe(run.started_at)
       << "   seed: " << run.seed << "   arrivals: " << terminal_safe(run.arrivals)
       << "   rate factor: " << number_text(run.rate_factor) << "   length: " << duration_text(run.length);
+  if (run.time_scale != 1) out << "   time scale: " << number_text(run.time_scale) << " (all times are the scenario's)";
   if (run.warmup > duration{}) out << " (the first " << duration_text(run.warmup) << " warm up and do not count)";
   out << '\n';
   const totals sum = sum_of_steps(run);

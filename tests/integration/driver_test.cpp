@@ -284,6 +284,25 @@ TEST(Driver, ScalesRatesAndPlansTheSameWithTheSameSeed) {
   EXPECT_NEAR(static_cast<double>(a.journeys.intended), 100, 50) << "integral 50, doubled";
 }
 
+TEST(Driver, RunsAScenarioFasterAndReportsInItsTime) {
+  scripted_server server{
+      [](const server_request& request) { return request.path == "/never" ? of_kind(kind::nothing) : answer(200); }};
+  const auto began = std::chrono::steady_clock::now();
+  const run_result r = run(server.url(), "executor='constant-arrival-rate'\nrate=5\nduration='4s'\narrivals='uniform'",
+                           "[[journey]]\nname='j'\n[[journey.steps]]\nname='get'\nrequest='GET /'\npause='2s'\n"
+                           "[[journey.steps]]\nname='never'\nrequest='GET /never'\ntimeout='1s'\n",
+                           "", {.time_scale = 8});
+  const auto took = std::chrono::steady_clock::now() - began;
+  EXPECT_EQ(r.time_scale, 8);
+  EXPECT_EQ(r.journeys.intended, 20u);
+  EXPECT_EQ(r.length, 4s);
+  EXPECT_GE(r.total, 7s - 50ms) << "the last one begins at 4 s, pauses for 2, and waits for 1";
+  EXPECT_LT(took, r.total) << "its own time passes faster";
+  const step_result& never = r.steps.at(1);
+  EXPECT_EQ(never.failures.at("timed out"), 20u);
+  EXPECT_GE(never.request.min(), 1s);
+}
+
 TEST(Driver, ReportsProgressEachSecond) {
   scripted_server server{[](const server_request&) { return answer(200); }};
   std::vector<progress> seen;
@@ -319,6 +338,7 @@ TEST(Driver, RefusesATargetThatIsNone) {
   EXPECT_THROW((void)drive(d), std::invalid_argument);
   d.target = "http://127.0.0.1:1";
   EXPECT_THROW((void)drive(d, {.rate_factor = 0}), std::invalid_argument);
+  EXPECT_THROW((void)drive(d, {.time_scale = 0}), std::invalid_argument);
 }
 
 }  // namespace

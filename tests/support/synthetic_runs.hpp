@@ -221,6 +221,7 @@ inline load::run_result random_run(std::uint64_t seed) {
   run.slo_step = text();
   run.seed = random();
   run.rate_factor = real();
+  run.time_scale = real();
   run.warmup = some_time(), run.length = some_time(), run.total = some_time(), run.slo = some_time();
   run.journeys = {count(), count(), count(), count(), count(), count()};
   run.journey_duration = samples();

@@ -137,6 +137,7 @@ TEST(Comparability, EveryDifferenceInTheLoadIsNamed) {
   EXPECT_THAT(notes([](auto& r) { r.scenario = "other"; }), ElementsAre("different scenarios: 's4-case1' and 'other'"));
   EXPECT_THAT(notes([](auto& r) { r.seed = 7; }), ElementsAre("different seeds: '42' and '7'"));
   EXPECT_THAT(notes([](auto& r) { r.rate_factor *= 2; }), ElementsAre(HasSubstr("different rate factors")));
+  EXPECT_THAT(notes([](auto& r) { r.time_scale *= 2; }), ElementsAre(HasSubstr("different time scales")));
   EXPECT_THAT(notes([](auto& r) { r.arrivals = "poisson"; }), ElementsAre(HasSubstr("arrivals")));
   EXPECT_THAT(notes([](auto& r) { r.slo *= 2; }), ElementsAre(HasSubstr("different SLOs")));
   EXPECT_THAT(notes([](auto& r) { r.length *= 2; }), ElementsAre(HasSubstr("lengths")));

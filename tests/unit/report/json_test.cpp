@@ -80,6 +80,7 @@ TEST(Json, TextComesBackToo) {
     ASSERT_EQ(found.journey_duration, run.journey_duration);
     // Boost.JSON 1.81 parses doubles to within one unit in the last place.
     ASSERT_NEAR(found.rate_factor, run.rate_factor, 1e-15 * std::fabs(run.rate_factor));
+    ASSERT_NEAR(found.time_scale, run.time_scale, 1e-15 * std::fabs(run.time_scale));
   }
 }
 
@@ -139,8 +140,8 @@ TEST(FromJson, NamesThePlaceAndWhatWasExpected) {
 }
 
 TEST(FromJson, AnotherVersionIsRefused) {
-  EXPECT_EQ(error_after([](auto& w) { w["version"] = 2; }),
-            "run.json: weir.version: expected 1, found 2: written by another version of weir");
+  EXPECT_EQ(error_after([](auto& w) { w["version"] = 3; }),
+            "run.json: weir.version: expected 2, found 3: written by another version of weir");
 }
 
 TEST(FromJson, UnknownMembersAreIgnored) {

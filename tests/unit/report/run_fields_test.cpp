@@ -70,8 +70,8 @@ TEST(RunFields, OfAStep) {
 
 TEST(RunFields, OfARun) {
   const load::run_result s;
-  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, t, u, v, w, x] = s;
-  EXPECT_EQ(fields_of(s), number_of(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, t, u, v, w, x));
+  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, t, u, v, w, x, y] = s;
+  EXPECT_EQ(fields_of(s), number_of(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, t, u, v, w, x, y));
 }
 
 }  // namespace
