@@ -15,6 +15,21 @@
 
 namespace weir::inline v0 {
 
+/// How a connection comes back.
+enum class give_back : std::uint8_t {
+  used,      ///< to be reset, if it can be
+  clean,     ///< nothing to reset
+  broken,    ///< found broken
+  discard,   ///< not wanted any more by its user
+  detached,  ///< its user has taken it out: the place is free, nothing is to be closed
+};
+
+/// Which optional parts a backend has.
+struct pool_abilities {
+  bool validates = false;
+  bool resets = false;
+};
+
 /// One who waits for a connection. Ended: `slot` is the connection, or `why` and `evidence` say why there is none.
 struct pool_waiter : wait_node {
   pool_slot* slot = nullptr;

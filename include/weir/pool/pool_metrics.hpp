@@ -21,6 +21,8 @@ class pool_metric_writer {
 
   using label = std::pair<std::string, std::string>;
 
+  void label_pools_with(std::string name) { label_ = std::move(name); }
+
   pool_metric_writer& family(std::string name, std::string help, metric_type type) {
     out_.push_back({std::move(name), std::move(help), type, {}});
     return *this;
@@ -30,7 +32,7 @@ class pool_metric_writer {
     return point(static_cast<double>(value), std::move(more));
   }
   pool_metric_writer& add(metric_point p, label more = {}) {
-    p.labels.emplace_back("pool", pool_);
+    p.labels.emplace_back(label_, pool_);
     if (!more.first.empty()) p.labels.push_back(std::move(more));
     out_.back().points.push_back(std::move(p));
     return *this;
@@ -45,6 +47,7 @@ class pool_metric_writer {
 
  private:
   std::string pool_;
+  std::string label_ = "pool";
   std::vector<metric_family> out_;
 };
 
@@ -133,11 +136,35 @@ inline void write_lives(pool_metric_writer& out, const pool_snapshot& s) {
   out.gauge("pool_backend_state", "0 up, 1 degraded, 2 down.", s.now.down ? 2 : s.failing ? 1 : 0);
 }
 
+/// As the semantic conventions of OpenTelemetry for database clients name them ("db.client.connection.*", not yet stable),
+/// in the form that its rules for Prometheus give them: underscores for dots, a suffix for the unit.
+inline void write_otel_names(pool_metric_writer& out, const pool_snapshot& s, const pool_histograms& h) {
+  const std::string prefix = "db_client_connection_";
+  out.label_pools_with(prefix + "pool_name");
+  out.family(prefix + "count", "Connections, idle or used.", metric_type::gauge);
+  out.point(std::uint64_t{s.now.idle}, {prefix + "state", "idle"});
+  out.point(std::uint64_t{s.now.in_use}, {prefix + "state", "used"});
+  out.gauge(prefix + "idle_max", "Idle connections at most.", s.now.max);
+  out.gauge(prefix + "idle_min", "Connections kept without demand.", s.min);
+  out.gauge(prefix + "max", "Connections at most.", s.now.max);
+  out.gauge(prefix + "pending_requests", "Callers that wait.", s.now.waiting);
+  out.counter(prefix + "timeouts_total", "Acquires that timed out.", static_cast<double>(s.timeout + s.expired));
+  const auto durations = [&](const char* name, const char* help, metric_point p) {
+    out.family(prefix + name, help, metric_type::histogram).add(std::move(p));
+  };
+  durations("create_time_seconds", "How long connecting took.", to_metric(h.connected, wait_bounds()));
+  durations("wait_time_seconds", "How long who got a connection waited.", to_metric(h.wait_ok, wait_bounds(), s.immediate));
+  durations("use_time_seconds", "How long connections were in use.", to_metric(h.held, hold_bounds()));
+}
+
 }  // namespace detail
+
+/// Whether a pool's metrics also come under the names of OpenTelemetry.
+enum class otel_names : std::uint8_t { off, on };
 
 /// Of one pool, labelled with its name. Errors: std::bad_alloc.
 [[nodiscard]] inline std::vector<metric_family> pool_metrics(const pool_snapshot& s, const pool_histograms& h,
-                                                             const pool_advice& advice) {
+                                                             const pool_advice& advice, otel_names otel = otel_names::off) {
   detail::pool_metric_writer out{s.now.name};
   detail::write_counts(out, s);
   detail::write_durations(out, s, h);
@@ -145,13 +172,15 @@ inline void write_lives(pool_metric_writer& out, const pool_snapshot& s) {
   out.gauge("pool_recommended_size", "What the advisor would set max_size to; 0: unknown.", advice.recommended);
   out.gauge("pool_predicted_wait_seconds", "How long who asked now would wait; 0: not, or unknown.",
             std::chrono::duration<double>(s.predicted_wait).count());
+  if (otel == otel_names::on) detail::write_otel_names(out, s, h);
   return std::move(out).take();
 }
 
 /// Of a `pool` or `blocking_pool`.
 template <class Pool>
-[[nodiscard]] std::vector<metric_family> metrics_of(const Pool& pool) {
-  return pool_metrics(pool.snapshot(), pool.histograms(), pool.advice());
+  requires requires(const Pool& p) { pool_metrics(p.snapshot(), p.histograms(), p.advice()); }
+[[nodiscard]] std::vector<metric_family> metrics_of(const Pool& pool, otel_names otel = otel_names::off) {
+  return pool_metrics(pool.snapshot(), pool.histograms(), pool.advice(), otel);
 }
 
 }  // namespace weir::inline v0

@@ -1,0 +1,148 @@
+#pragma once
+/// \file
+/// What becomes of the places of a pool as time passes: what takes too long, what gets old, what is not used, what does not
+/// come back; and what the size advisor learns of it. The middle floor of `pool_core`.
+
+#include <weir/pool/detail/pool_places.hpp>
+#include <weir/pool/size_advisor.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace weir::inline v0::detail {
+
+class pool_upkeep : public pool_places {
+ public:
+  /// One of the jobs that take too long, each once: it should be made to fail soon. nullptr: no more.
+  pool_slot* take_overdue() noexcept {
+    for (pool_slot* slot : table_.slots()) {
+      if (std::exchange(slot->unheard, false)) return slot;
+    }
+    return nullptr;
+  }
+  [[nodiscard]] const size_advisor& advisor() const noexcept { return advisor_; }
+
+ protected:
+  pool_upkeep(const pool_config& config, pool_abilities can, std::vector<pool_slot*> slots, time_point now)
+      : pool_places(config, can, std::move(slots), now) {
+    sampled_.at = now;
+  }
+  ~pool_upkeep() = default;
+
+  /// Looks at every place: what takes too long, what is due, what has not come back.
+  void look_around(time_point now, pool_effects& fx) {
+    look_at_ = never;
+    table_.shut_all();
+    take_sample(now);
+    for (pool_slot* slot : table_.slots()) {
+      switch (slot->state()) {
+        case slot_state::vacant: break;
+        case slot_state::in_use: look_at_user(*slot, now); break;
+        case slot_state::idle: look_at_idle(*slot, now, fx); break;
+        default: look_at_job(*slot, now, fx); break;
+      }
+    }
+    // What is taken and put back without the lock plans nothing.
+    if (table_.alive() != 0) look_at_ = std::min(look_at_, later(now, look_every()));
+    look_at_ = std::max(look_at_, later(now, std::chrono::milliseconds{1}));
+    open_all();
+  }
+
+  [[nodiscard]] duration look_every() const noexcept {
+    const duration often = std::min({config_.idle_timeout, config_.keepalive, config_.leak_after, config_.max_lifetime});
+    return std::clamp(often / 10, duration{std::chrono::milliseconds{1}}, duration{std::chrono::seconds{1}});
+  }
+
+  void plan_keepalive(pool_slot& slot, time_point now) noexcept {
+    slot.keepalive_at = never;
+    if (!can_.validates || config_.keepalive == duration::max()) return;
+    slot.keepalive_at = later(now, random_.between(config_.keepalive / 10 * 9, config_.keepalive / 10 * 11));
+  }
+
+ private:
+  /// For the advisor, once a second: what has happened since the last time.
+  void take_sample(time_point now) noexcept {
+    const duration span = elapsed(sampled_.at, now);
+    if (span < std::chrono::seconds{1}) return;
+    sample_totals seen{.at = now};
+    for (const pool_slot* slot : table_.slots()) {
+      const duration held = slot->held.sum();
+      seen.uses += slot->uses();
+      seen.held += held;
+      seen.in_use_seconds += std::chrono::duration<double>(held).count();
+      if (slot->state() != slot_state::in_use) continue;
+      --seen.uses;
+      seen.in_use_seconds += std::chrono::duration<double>(elapsed(slot->since(), now)).count();
+    }
+    const auto& done = queue_.totals();
+    seen.arrivals = seen.uses + counts_.refused + done.queue_full + done.would_miss_deadline;
+    for (const std::uint64_t ended : done.ended) seen.arrivals += ended;
+    seen.arrivals -= counts_.waited;  // are among the uses
+    advisor_.note({.arrivals = seen.arrivals - std::min(seen.arrivals, sampled_.arrivals),
+                   .returned = seen.uses - std::min(seen.uses, sampled_.uses),
+                   .held = seen.held - sampled_.held,
+                   .in_use_seconds = std::max(0.0, seen.in_use_seconds - sampled_.in_use_seconds),
+                   .span = span});
+    sampled_ = seen;
+  }
+
+  void look_at_job(pool_slot& slot, time_point now, pool_effects& fx) noexcept {
+    if (slot.overdue) return;
+    if (slot.due <= now) {
+      slot.overdue = slot.unheard = true;
+      fx.overdue = true;
+    } else {
+      look_at_ = std::min(look_at_, slot.due);
+    }
+  }
+
+  void look_at_user(pool_slot& slot, time_point now) noexcept {
+    const std::uint64_t use = slot.uses();
+    if (config_.leak_after == duration::max() || slot.reported_use == use) return;
+    const time_point suspect_at = later(slot.since(), config_.leak_after);
+    if (suspect_at > now) {
+      look_at_ = std::min(look_at_, suspect_at);
+      return;
+    }
+    slot.reported_use = use;
+    ++counts_.leaks_suspected;
+    tell(pool_event_kind::suspected_leak, slot, elapsed(slot.since(), now));
+  }
+
+  void look_at_idle(pool_slot& slot, time_point now, pool_effects& fx) {
+    const time_point too_long = later(slot.idle_since, config_.idle_timeout);
+    const bool spare = table_.alive() > config_.min_size && table_.count(slot_state::idle) > config_.min_idle;
+    if (slot.dies_at <= now || renews(slot, true, now)) {
+      table_.take_idle(slot);
+      shut_down(slot, close_reason::lifetime, now, fx);
+    } else if (too_long <= now && spare) {
+      table_.take_idle(slot);
+      shut_down(slot, close_reason::idle, now, fx);
+    } else if (slot.keepalive_at <= now) {
+      if (10 * table_.count(slot_state::validating) >= std::max(table_.occupied(), std::uint32_t{10})) {
+        look_at_ = std::min(look_at_, later(now, std::chrono::milliseconds{10}));
+        return;
+      }
+      slot.keeping_alive = true;
+      table_.take_idle(slot);
+      validate(slot, now, fx);
+    } else {
+      for (const time_point t : {slot.dies_at, slot.renew_at, too_long, slot.keepalive_at}) {
+        if (t > now) look_at_ = std::min(look_at_, t);
+      }
+    }
+  }
+
+  struct sample_totals {
+    time_point at{};
+    std::uint64_t uses = 0, arrivals = 0;
+    duration held{};
+    double in_use_seconds = 0;
+  } sampled_;
+  size_advisor advisor_;
+};
+
+}  // namespace weir::inline v0::detail
