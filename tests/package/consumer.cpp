@@ -1,7 +1,8 @@
 // What a user's program looks like: built and run against weir as found by find_package, pkg-config and add_subdirectory.
 #include <weir/weir.hpp>
 
-#ifdef WITH_OBSERVE
+#ifdef WITH_OBSERVERS
+#include <weir/observe/prometheus_collector.hpp>
 #include <weir/observe/spdlog_observer.hpp>
 #endif
 
@@ -15,9 +16,12 @@
 #include <cstdio>
 
 int main() {
-#ifdef WITH_OBSERVE
+#ifdef WITH_OBSERVERS
   weir::basic_concurrency_limiter<weir::default_clock, weir::spdlog_observer> limiter{{.name = "workers", .limit = 1},
                                                                                       weir::spdlog_observer{}};
+  weir::prometheus_collector collector;
+  const auto shown = collector.add([] { return weir::pool_metrics({}, {}, {}); });
+  if (collector.text().find("# TYPE pool_waiters gauge\n") == std::string::npos) return 1;
 #else
   weir::concurrency_limiter limiter{{.name = "workers", .limit = 1}};
 #endif
