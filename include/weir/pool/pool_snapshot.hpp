@@ -45,7 +45,7 @@ struct pool_snapshot {
 };
 
 /// How long things took. Waits that were none (immediate grants) are not in `wait_ok`; `pool_snapshot::immediate` counts
-/// them. Those of coarse_histogram are exact to 6 %.
+/// them. All but the waits are exact to 6 %, their sums are exact.
 struct pool_histograms {
   histogram wait_ok, wait_failed, held, connected, connect_failed, connect_timed_out, validated, not_validated, was_reset,
       not_reset;

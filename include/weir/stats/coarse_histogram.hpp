@@ -33,12 +33,16 @@ class coarse_histogram {
   }
   [[nodiscard]] duration sum() const noexcept { return duration{static_cast<duration::rep>(sum_.load(detail::relaxed))}; }
 
-  /// Adds what was recorded to `to`, as if each had been the middle of its bucket. Errors: std::bad_alloc.
+  /// Adds what was recorded to `to`, as if each had been the middle of its bucket; but the sum stays exact. Errors:
+  /// std::bad_alloc.
   void add_to(histogram& to) const {
+    histogram mine;
     for (std::size_t i = 0; i < layout::buckets; ++i) {
       const std::uint64_t n = counts_[i].load(detail::relaxed);
-      if (n != 0) to.record(duration{static_cast<duration::rep>(layout::middle(i))}, n);
+      if (n != 0) mine.record(duration{static_cast<duration::rep>(layout::middle(i))}, n);
     }
+    mine.sum_ = sum_.load(detail::relaxed);
+    to.merge(mine);
   }
 
  private:

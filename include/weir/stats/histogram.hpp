@@ -136,6 +136,7 @@ class histogram {
 
  private:
   friend class recording_histogram;
+  friend class coarse_histogram;
   using layout = detail::histogram_layout;
 
   static duration from(detail::uint128 ns) noexcept {

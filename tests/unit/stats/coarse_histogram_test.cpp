@@ -21,6 +21,7 @@ TEST(CoarseHistogram, ReportsEachValueWithinASixteenth) {
     const auto expected = static_cast<double>(value.count());
     ASSERT_NEAR(static_cast<double>(seen.max().count()), expected, expected / 16) << value.count();
     ASSERT_EQ(one.sum(), value);
+    ASSERT_EQ(seen.sum(), value);
   }
 }
 
@@ -33,6 +34,7 @@ TEST(CoarseHistogram, CountsWhatIsTooShortAndTooLong) {
   seen.record(1ms);
   h.add_to(seen);
   EXPECT_EQ(seen.count(), 5u) << "added to what was there";
+  EXPECT_EQ(seen.sum(), h.sum() + 1ms);
   EXPECT_EQ(seen.min(), 0ns);
   EXPECT_GT(seen.max(), 1000s);
 }
