@@ -5,7 +5,7 @@
 #include <weir/policy/concurrency_limiter.hpp>
 #include <weir/policy/rate_limiter.hpp>
 #include <weir/policy/window_limiter.hpp>
-#include <weir/pool/blocking_pool.hpp>
+#include <weir/pool/pool_effects.hpp>
 #include <weir/queue/wait_queue_config.hpp>
 #include <weir/testing/manual_clock.hpp>
 
@@ -18,7 +18,10 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "support/pool_driver.hpp"
 
 namespace weir {
 namespace {
@@ -150,58 +153,50 @@ TEST_F(SpdlogObserverTest, WaitsAndFallbacks) {
                   "info fallback 'db' answered: the call threw"));
 }
 
-struct fragile_db {
-  struct connection {
-    bool broken = false;
-  };
-  connection connect(const connect_context&) {
-    if (*down) throw std::runtime_error("connection refused");
-    return {};
-  }
-  bool is_broken(const connection& c) const noexcept { return c.broken; }
-
-  bool* down;
-};
-
 TEST_F(SpdlogObserverTest, EveryEventOfAPoolHasItsLine) {
   logger->set_level(spdlog::level::debug);
-  bool down = false;
-  basic_blocking_pool<fragile_db, manual_clock, spdlog_observer> pool{
-      fragile_db{&down},
-      {.name = "orders", .max_size = 2, .min_size = 1, .down_after = 1, .purge_after = 1, .leak_after = 30s},
-      pool_threads{0},
-      spdlog_observer{config()},
-      clock};
-  pool.tick();
-  EXPECT_THAT(lines(), ElementsAre("debug pool 'orders': connection 1 opened in 0s"));
+  spdlog_observer log{config()};
+  static_assert(observes<spdlog_observer, pool_event>);
+  constexpr backoff steady{.initial = 100ms, .cap = 500ms, .jitter = jitter_kind::none};
+  pool_driver pool{{.name = "orders",
+                    .max_size = 2,
+                    .min_size = 1,
+                    .down_after = 1,
+                    .probe = steady,
+                    .purge_after = 1,
+                    .leak_after = 30s}};
+  const auto told = [&] {
+    for (const pool_event& e : std::exchange(pool.events, {})) log.on(e);
+    return lines();
+  };
+  pool.pass(7ms);
+  pool.connect_ok();
+  EXPECT_THAT(told(), ElementsAre("debug pool 'orders': connection 1 opened in 7ms"));
 
+  pool_slot* const forgotten = pool.take(nullptr, "checkout");
   const auto site = std::source_location::current();
-  auto forgotten = pool.try_acquire({.tag = "checkout"}, site);
-  clock.advance(30s);
-  pool.tick();
+  forgotten->begin_use(pool.now, "checkout", site);
+  pool.pass(30s);
   const std::string user = "'checkout', taken at " + std::string{site.file_name()} + ':' + std::to_string(site.line());
-  EXPECT_THAT(lines(), ElementsAre("warning pool 'orders': connection 1 may have leaked: in use for 30s: " + user));
-  const auto later = std::source_location::current();
-  forgotten->touch(later);
-  clock.advance(12s);
-  (*forgotten)->broken = down = true;
-  forgotten->release();
-  pool.tick();
-  EXPECT_THAT(lines(), ElementsAre("info pool 'orders': connection 1 came back after 42s: " + user + ", last seen at " +
-                                       later.file_name() + ':' + std::to_string(later.line()),
-                                   "warning pool 'orders': several connections broke, so all are replaced",
-                                   "debug pool 'orders': connection 1 closed at the age of 42s: broken",
-                                   "info pool 'orders' could not connect, after 0s: connection refused",
-                                   "warning pool 'orders': the backend is down: connection refused"));
+  EXPECT_THAT(told(), ElementsAre("warning pool 'orders': connection 1 may have leaked: in use for 30s: " + user));
+  forgotten->touch(site);
+  pool.pass(12s);
+  pool.put(forgotten, give_back::broken);
+  pool.connect_fails("connection refused");
+  EXPECT_THAT(told(), ElementsAre("info pool 'orders': connection 1 came back after 42s: " + user + ", last seen at " +
+                                      site.file_name() + ':' + std::to_string(site.line()),
+                                  "warning pool 'orders': several connections broke, so all are replaced",
+                                  "debug pool 'orders': connection 1 closed at the age of 42s: broken",
+                                  "info pool 'orders' could not connect, after 0s: connection refused",
+                                  "warning pool 'orders': the backend is down: connection refused"));
 
-  clock.advance(500ms);
-  pool.tick();
-  EXPECT_THAT(lines(), IsEmpty()) << "the second failure within a second";
-  down = false;
-  clock.advance(1s);
-  pool.tick();
-  EXPECT_THAT(lines(), ElementsAre("info pool 'orders': the backend answers again",
-                                   "debug pool 'orders': connection 2 opened in 0s"));
+  pool.pass(500ms);
+  pool.connect_fails("connection refused");
+  EXPECT_THAT(told(), IsEmpty()) << "the second failure within a second";
+  pool.pass(1s);
+  pool.connect_ok();
+  EXPECT_THAT(told(), ElementsAre("info pool 'orders': the backend answers again",
+                                  "debug pool 'orders': connection 2 opened in 800ms"));
 }
 
 TEST_F(SpdlogObserverTest, ACauseOfSeveralLinesIsOneLine) {
