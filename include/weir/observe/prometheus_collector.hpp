@@ -80,9 +80,9 @@ class prometheus_collector {
   /// For `prometheus::Exposer` and `Gateway`, which hold it weakly: the same for as long as a copy of this collector lives.
   [[nodiscard]] std::shared_ptr<prometheus::Collectable> collectable() const;
 
-  /// How often something was not shown since it would make Prometheus refuse everything: a family without a valid name, or
-  /// of another type than the one of that name before it; a point with an invalid label, or with the labels of another one
-  /// (two pools of the same name); also sources that threw.
+  /// How often something was not shown since Prometheus could not read it, or nothing beside it: a family without a valid
+  /// name, or of another type than the one of that name before it; a point with an invalid label, or with the labels of
+  /// another one (two pools of the same name); also sources that threw.
   [[nodiscard]] std::uint64_t left_out() const noexcept;
 
  private:
