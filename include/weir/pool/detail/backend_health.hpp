@@ -30,7 +30,7 @@ class backend_health {
         random_(seed, "probe") {}
 
   void reconfigure(std::uint32_t most_attempts, std::uint32_t down_after, const backoff& probe) noexcept {
-    if (window_ == most_) window_ = most_attempts;
+    if (window_ == most_ && in_a_row_ == 0) window_ = most_attempts;  // what fails is not tried more often
     most_ = most_attempts;
     window_ = std::min(window_, most_);
     down_after_ = down_after;

@@ -405,13 +405,14 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
   }
 
   void follow(consequences& next) noexcept {
-    if (!next.effects.jobs.empty() || next.effects.overdue) [[unlikely]]
-      start_jobs(next.effects);
     if (next.wake != never) self(*this).wake_at(next.wake);
     if constexpr (observes<Observer, pool_event>) {
       if (next.told) publish();
     }
+    // Before the jobs, which may end at once, and serve who comes behind these. Only they still need the pool, and keep it.
     complete_all(next.effects.ready);
+    if (!next.effects.jobs.empty() || next.effects.overdue) [[unlikely]]
+      start_jobs(next.effects);
     if (next.on_deck != nullptr) next.on_deck->come_on_deck();
   }
 
