@@ -37,6 +37,21 @@ class pool_driver {
     [[nodiscard]] bool granted() const { return done && slot != nullptr; }
   };
 
+  /// Waits for the pool as a whole.
+  struct watcher : pool_watch {
+    bool done = false;
+    time_point* clock = nullptr;
+    time_point done_at{};
+    watcher() noexcept {
+      complete = [](wait_node& node, wait_outcome) noexcept {
+        auto& w = static_cast<watcher&>(node);
+        EXPECT_FALSE(w.done) << "completed twice";
+        w.done = true;
+        w.done_at = *w.clock;
+      };
+    }
+  };
+
   template <class F>
   std::invoke_result_t<F, pool_effects&> run(F&& f) {
     pool_effects fx;
@@ -91,6 +106,16 @@ class pool_driver {
     }
     w.why = why;
     w.done = true;
+    return w;
+  }
+  watcher& drain(time_point deadline = never) {
+    watcher& w = watch(deadline);
+    run([&](pool_effects& fx) { core->drain(w, now, fx); });
+    return w;
+  }
+  watcher& ready(std::uint32_t wanted, time_point deadline = never) {
+    watcher& w = watch(deadline);
+    run([&](pool_effects& fx) { core->make_ready(w, wanted, now, fx); });
     return w;
   }
   void put(pool_slot* slot, give_back how = give_back::used) {
@@ -153,6 +178,13 @@ class pool_driver {
     return s;
   }
 
+  /// The backend has aborted it.
+  pool_slot& abort_ends() {
+    pool_slot& s = next(aborting);
+    run([&](pool_effects& fx) { core->aborted(s, now, fx); });
+    return s;
+  }
+
   [[nodiscard]] std::uint32_t in_state(slot_state s) const { return core->table().in_state(s); }
   [[nodiscard]] std::uint64_t closed_for(close_reason why) const {
     return core->totals().closed_for[static_cast<std::size_t>(why)];
@@ -167,6 +199,7 @@ class pool_driver {
     ASSERT_LE(core->table().occupied(), std::max<std::uint32_t>(core->config().max_size, most_allowed));
     std::uint32_t sum = 0;
     for (std::size_t s = 1; s < slot_state_count; ++s) sum += in_state(static_cast<slot_state>(s));
+    sum -= in_state(slot_state::lost);
     ASSERT_EQ(sum, core->table().occupied());
     if (!core->queue().empty()) {
       ASSERT_EQ(core->table().open_count(), 0u) << "open while somebody waits";
@@ -178,7 +211,8 @@ class pool_driver {
   std::optional<pool_core> core;
   std::deque<waiter> waiters;
   std::vector<waiter*> finished;  // in the order of completion
-  std::deque<pool_slot*> connecting, validating, resetting, closing;
+  std::deque<watcher> watchers;
+  std::deque<pool_slot*> connecting, validating, resetting, closing, aborting;
   std::vector<pool_slot*> overdue;
   std::vector<pool_event> events;
   std::uint64_t seen_events = 0;
@@ -186,6 +220,12 @@ class pool_driver {
   std::uint32_t most_allowed = 0;  // max_size before it was lowered
 
  private:
+  watcher& watch(time_point deadline) {
+    watcher& w = watchers.emplace_back();
+    w.deadline = deadline;
+    w.clock = &now;
+    return w;
+  }
   static pool_slot& next(std::deque<pool_slot*>& jobs) {
     pool_slot& s = *jobs.at(0);
     jobs.pop_front();
@@ -197,13 +237,22 @@ class pool_driver {
         case slot_state::connecting: connecting.push_back(s); break;
         case slot_state::validating: validating.push_back(s); break;
         case slot_state::resetting: resetting.push_back(s); break;
-        case slot_state::closing: closing.push_back(s); break;
+        case slot_state::closing:
+        case slot_state::lost:
+          EXPECT_FALSE(s->aborting) << "closed while it is aborted";
+          closing.push_back(s);
+          break;
         default: ADD_FAILURE() << "no job for this state";
       }
     }
     while (pool_slot* s = fx.overdue ? core->take_overdue() : nullptr) overdue.push_back(s);
+    while (pool_slot* s = fx.aborts ? core->take_to_abort() : nullptr) aborting.push_back(s);
     for (; seen_events < core->events(); ++seen_events) events.push_back(core->event(seen_events + 1));
     complete_all(fx.ready);
+    while (wait_node* w = fx.watchers) {
+      fx.watchers = std::exchange(w->lane_next, nullptr);
+      w->complete(*w, w->ended);
+    }
     check();
   }
 };

@@ -15,6 +15,7 @@
 #include <weir/asio/async_acquire.hpp>
 #include <weir/asio/detail/pool_state.hpp>
 #include <weir/asio/pool_backend.hpp>
+#include <weir/pool/detail/pool_handle.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -35,35 +36,18 @@ namespace weir::inline v0 {
 /// for each connection. While the pool is open its context has work.
 template <pool_backend Backend, class Executor = boost::asio::any_io_executor, clock_source Clock = default_clock,
           class Observer = null_observer>
-class basic_pool {
+class basic_pool : public detail::pool_handle<detail::asio_pool_state<Backend, Executor, Clock, Observer>> {
   using state = detail::asio_pool_state<Backend, Executor, Clock, Observer>;
+  using base = detail::pool_handle<state>;
 
  public:
-  using connection = typename Backend::connection;
-  using lease = pool_lease<state>;
+  using typename base::lease;
   using executor_type = Executor;
 
   /// Errors: std::invalid_argument naming the field, std::bad_alloc.
   explicit basic_pool(const Executor& executor, Backend backend, const pool_config& config = {}, Observer observer = {},
                       Clock clock = {})
-      : state_(std::make_shared<state>(executor, std::move(backend), config, std::move(observer), std::move(clock))) {
-    state_->begin();
-  }
-  basic_pool(basic_pool&&) noexcept = default;
-  basic_pool& operator=(basic_pool&& other) noexcept {
-    if (this == &other) return *this;
-    finish();
-    state_ = std::move(other.state_);
-    return *this;
-  }
-  ~basic_pool() { finish(); }
-
-  /// Never waits. Errors: over_capacity (also if one has to be asked first whether it is alive), backend_down, suspended,
-  /// expired, closed. No lock where this thread takes again what it gave back last.
-  [[nodiscard]] pool_result<lease> try_acquire(
-      const call& c = {}, const std::source_location& where = std::source_location::current()) noexcept {
-    return state_->try_acquire({c, where});
-  }
+      : base(std::make_shared<state>(executor, std::move(backend), config, std::move(observer), std::move(clock))) {}
 
   /// Waits for a connection until `c.deadline`, at most pool_config.acquire_timeout. Completion signature:
   /// `void(weir::pool_result<lease>)`, on the handler's associated executor, never inline. Errors, as values: those of
@@ -91,24 +75,27 @@ class basic_pool {
     return wait_if_need_be<AwaitableExecutor>(*state_, {c, where});
   }
 
-  /// See pool_core.
-  void suspend() noexcept { state_->suspend(); }
-  void resume() noexcept { state_->resume(); }
-  void invalidate() noexcept { state_->invalidate(); }
-  void close() noexcept { state_->close(); }
-  /// Live; what cannot be changed is said. Errors: std::bad_alloc.
-  std::optional<config_error> reconfigure(const pool_config& config) { return state_->reconfigure(config); }
+  /// Closes, and completes when no connection is left: all have been given back, and closed. Or at `deadline`, with what
+  /// there is still: connections in use stay with their users, whose next call fails if the backend has `abort`, and are
+  /// closed when they give them back. Completion signature: `void(weir::pool_result<weir::drain_report>)`, on the handler's
+  /// associated executor, never inline. Errors: cancelled (by the handler's slot; the pool stays closed).
+  template <boost::asio::completion_token_for<void(pool_result<drain_report>)> Token>
+  auto async_drain(time_point deadline, Token&& token) {
+    return detail::async_watch(state_->drains(), {.deadline = deadline}, std::forward<Token>(token));
+  }
+  /// Completes when `n` connections are idle or in use, for which it opens as many as are missing; with how many there are.
+  /// Completion signature: `void(weir::pool_result<std::uint32_t>)`, on the handler's associated executor, never inline.
+  /// Errors: never_admissible (n > max_size), backend_down (with its cause; not with on_down wait), closed, expired,
+  /// wait_timeout, cancelled.
+  template <boost::asio::completion_token_for<void(pool_result<std::uint32_t>)> Token>
+  auto async_ready(std::uint32_t n, time_point deadline, Token&& token) {
+    return detail::async_watch(state_->readies(), {.deadline = deadline, .wanted = n}, std::forward<Token>(token));
+  }
+  template <boost::asio::completion_token_for<void(pool_result<std::uint32_t>)> Token>
+  auto async_ready(std::uint32_t n, Token&& token) {
+    return async_ready(n, never, std::forward<Token>(token));
+  }
 
-  [[nodiscard]] pool_snapshot snapshot() const { return state_->snapshot(); }
-  [[nodiscard]] pool_histograms histograms() const { return state_->histograms(); }
-  /// Every connection, who has it and since when, the latest events: `to_json(pool.explain())`. Errors: std::bad_alloc.
-  [[nodiscard]] pool_explanation explain() const { return state_->explain(); }
-  /// How large it should be for all but 1 % of its users to wait less than `target`, or why not to grow. Errors:
-  /// std::bad_alloc. Complexity: O(size advised).
-  [[nodiscard]] pool_advice advice(duration target = std::chrono::milliseconds{20}) const { return state_->advice(target); }
-  [[nodiscard]] time_point now() const noexcept { return state_->now(); }
-  [[nodiscard]] weir::name name() const noexcept { return state_->name(); }
-  [[nodiscard]] Backend& backend() noexcept { return state_->backend(); }
   [[nodiscard]] executor_type get_executor() const noexcept { return state_->get_executor(); }
 
  private:
@@ -124,11 +111,7 @@ class basic_pool {
     co_return co_await std::move(wait);
   }
 
-  void finish() noexcept {
-    if (state_ != nullptr) std::exchange(state_, nullptr)->end();
-  }
-
-  std::shared_ptr<state> state_;
+  using base::state_;
 };
 
 template <class Backend, class Executor = boost::asio::any_io_executor>

@@ -35,6 +35,10 @@ struct connect_context {
 /// - `reset(connection&)`: makes it as good as new before the next user. Optional: it needs none.
 /// - `close(connection&) noexcept`: optional; its destructor is run in any case.
 /// - `is_broken(const connection&) noexcept -> bool`: cheap, asked whenever one comes back. Optional.
+/// - `abort(connection&) noexcept`: ends what it does, and what its peer does for it, now: shuts its socket down. Called
+/// from
+///   any thread while another one uses the connection, which it must not destroy; never at the same time as its destructor.
+///   Does not wait. Optional: without it nothing is taken from a user who keeps it.
 template <class B>
 concept blocking_backend = std::move_constructible<typename B::connection> && requires(B& b, const connect_context& c) {
   { b.connect(c) } -> std::same_as<typename B::connection>;
@@ -51,6 +55,10 @@ concept closes = requires(B& b, typename B::connection& c) { b.close(c); };
 template <class B>
 concept knows_broken = requires(const B& b, const typename B::connection& c) {
   { b.is_broken(c) } noexcept -> std::convertible_to<bool>;
+};
+template <class B>
+concept aborts = requires(B& b, typename B::connection& c) {
+  { b.abort(c) } noexcept;
 };
 
 }  // namespace detail

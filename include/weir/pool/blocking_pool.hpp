@@ -15,6 +15,7 @@
 
 #include <weir/pool/detail/failure_cause.hpp>
 #include <weir/pool/detail/pool_crew.hpp>
+#include <weir/pool/detail/pool_handle.hpp>
 #include <weir/pool/detail/pool_shell.hpp>
 #include <weir/pool/detail/sleeper.hpp>
 
@@ -74,6 +75,15 @@ class blocking_pool_state final
     return waiter.take();
   }
 
+  pool_result<drain_report> drain(time_point deadline, std::stop_token stop) {
+    watching<typename base::drain_operation> w;
+    return sit_through(w, 0, deadline, std::move(stop));
+  }
+  pool_result<std::uint32_t> ready(std::uint32_t wanted, time_point deadline, std::stop_token stop) {
+    watching<typename base::ready_operation> w;
+    return sit_through(w, wanted, deadline, std::move(stop));
+  }
+
   // Of pool_shell.
   void start(slot_type& slot) noexcept {
     if (!crew_.add(slot)) run(slot);
@@ -124,6 +134,38 @@ class blocking_pool_state final
       waiter.bed->sleep(this->clock_, waiter.deadline, done);
       if (!done() && waiter.deadline != never && this->now() >= waiter.deadline) base::see_time();
     }
+  }
+
+  /// A thread that waits for the pool as a whole.
+  template <class Operation>
+  struct watching : Operation {
+    watching() noexcept {
+      this->complete = [](wait_node& node, wait_outcome) noexcept {
+        auto& self = static_cast<watching&>(static_cast<pool_watch&>(node));
+        sleeper* const where = self.bed;
+        self.done.store(true, release);  // from here on it may be gone
+        where->wake();
+      };
+    }
+
+    sleeper* bed = &sleeper::mine();
+    atomic<bool> done{false};
+  };
+
+  template <class Operation>
+  typename Operation::answer sit_through(watching<Operation>& w, std::uint32_t wanted, time_point deadline,
+                                         std::stop_token stop) {
+    w.bed->set_on_deck(false);
+    base::begin_watch(w, wanted, deadline);
+    const auto give_up = [&] { base::cancel(w); };
+    std::stop_callback on_stop{std::move(stop), give_up};
+    const auto done = [&] { return w.done.load(detail::acquire); };
+    while (!done()) {
+      if (crew_.has_no_threads() && tick()) continue;
+      w.bed->sleep(this->clock_, deadline, done);
+      if (!done() && deadline != never && this->now() >= deadline) base::see_time();
+    }
+    return w.take();
   }
 
   void due() noexcept {
@@ -203,12 +245,12 @@ struct pool_threads {
 /// Its handle: not copyable; may be moved. Its destructor closes it: waiters are told, idle connections are closed, and it
 /// waits for attempts to connect that are under way (for as long as the backend takes). Leases may outlive it.
 template <blocking_backend Backend, waitable_clock Clock = default_clock, class Observer = null_observer>
-class basic_blocking_pool {
+class basic_blocking_pool : public detail::pool_handle<detail::blocking_pool_state<Backend, Clock, Observer>> {
   using state = detail::blocking_pool_state<Backend, Clock, Observer>;
+  using base = detail::pool_handle<state>;
 
  public:
-  using connection = typename Backend::connection;
-  using lease = pool_lease<state>;
+  using typename base::lease;
 
   /// As many threads as attempts to connect may run at a time. Errors: std::invalid_argument naming the field,
   /// std::system_error (no threads), std::bad_alloc.
@@ -218,24 +260,8 @@ class basic_blocking_pool {
   /// `threads.count` 0: none; somebody has to call `tick()` now and then.
   basic_blocking_pool(Backend backend, const pool_config& config, pool_threads threads, Observer observer = {},
                       Clock clock = {})
-      : state_(std::make_shared<state>(std::move(backend), config, threads.count, std::move(observer), std::move(clock))) {
-    state_->begin();
-  }
-  basic_blocking_pool(basic_blocking_pool&&) noexcept = default;
-  basic_blocking_pool& operator=(basic_blocking_pool&& other) noexcept {
-    if (this == &other) return *this;
-    finish();
-    state_ = std::move(other.state_);
-    return *this;
-  }
-  ~basic_blocking_pool() { finish(); }
+      : base(std::make_shared<state>(std::move(backend), config, threads.count, std::move(observer), std::move(clock))) {}
 
-  /// Never waits. Errors: over_capacity (also if one has to be asked first whether it is alive), backend_down, suspended,
-  /// expired, closed. No lock where this thread takes again what it gave back last.
-  [[nodiscard]] pool_result<lease> try_acquire(
-      const call& c = {}, const std::source_location& where = std::source_location::current()) noexcept {
-    return state_->try_acquire({c, where});
-  }
   /// Blocks this thread until there is a connection, `c.deadline` (at most pool_config.acquire_timeout), or `stop`.
   /// Errors: those of try_acquire but over_capacity and suspended; queue_full, would_miss_deadline, quota, wait_timeout,
   /// shed, cancelled.
@@ -249,34 +275,25 @@ class basic_blocking_pool {
     return state_->acquire({{.deadline = deadline}, where}, std::move(stop));
   }
 
-  /// See pool_core.
-  void suspend() noexcept { state_->suspend(); }
-  void resume() noexcept { state_->resume(); }
-  void invalidate() noexcept { state_->invalidate(); }
-  void close() noexcept { state_->close(); }
-  /// Live; what cannot be changed is said. Errors: std::bad_alloc.
-  std::optional<config_error> reconfigure(const pool_config& config) { return state_->reconfigure(config); }
-
-  [[nodiscard]] pool_snapshot snapshot() const { return state_->snapshot(); }
-  [[nodiscard]] pool_histograms histograms() const { return state_->histograms(); }
-  /// Every connection, who has it and since when, the latest events: `to_json(pool.explain())`. Errors: std::bad_alloc.
-  [[nodiscard]] pool_explanation explain() const { return state_->explain(); }
-  /// How large it should be for all but 1 % of its users to wait less than `target`, or why not to grow. Errors:
-  /// std::bad_alloc. Complexity: O(size advised).
-  [[nodiscard]] pool_advice advice(duration target = std::chrono::milliseconds{20}) const { return state_->advice(target); }
-  [[nodiscard]] time_point now() const noexcept { return state_->now(); }
-  [[nodiscard]] weir::name name() const noexcept { return state_->name(); }
-  [[nodiscard]] Backend& backend() noexcept { return state_->backend(); }
+  /// Closes, and blocks this thread until no connection is left: all have been given back, and closed. At `deadline`, or
+  /// when `stop` is requested, it returns what there is still: connections in use stay with their users, whose next call
+  /// fails if the backend has `abort` (at the deadline), and are closed when they give them back. Errors: cancelled. Once
+  /// begun, the pool stays closed.
+  [[nodiscard]] pool_result<drain_report> drain(time_point deadline = never, std::stop_token stop = {}) {
+    return state_->drain(deadline, std::move(stop));
+  }
+  /// Blocks this thread until `n` connections are idle or in use, for which it opens as many as are missing. How many there
+  /// are. Errors: never_admissible (n > max_size), backend_down (with its cause; not with on_down wait), closed, expired,
+  /// wait_timeout, cancelled.
+  [[nodiscard]] pool_result<std::uint32_t> ready(std::uint32_t n, time_point deadline = never, std::stop_token stop = {}) {
+    return state_->ready(n, deadline, std::move(stop));
+  }
 
   /// For pools without threads: does on this thread whatever is due. true: there was something.
   bool tick() noexcept { return state_->tick(); }
 
  private:
-  void finish() noexcept {
-    if (state_ != nullptr) std::exchange(state_, nullptr)->end();
-  }
-
-  std::shared_ptr<state> state_;
+  using base::state_;
 };
 
 template <class Backend>

@@ -17,7 +17,7 @@
 /// Sources: the hand-off and the states of docs/pools.md; slow start after RFC 5681's.
 
 #include <weir/core/admission.hpp>
-#include <weir/pool/detail/pool_upkeep.hpp>
+#include <weir/pool/detail/pool_watching.hpp>
 #include <weir/pool/pool_config.hpp>
 #include <weir/pool/pool_effects.hpp>
 #include <weir/pool/pool_slot.hpp>
@@ -37,11 +37,11 @@ namespace weir::inline v0 {
 /// Not thread-safe, but for `try_take` and `try_put` of pool_slot: the caller holds the lock. `now` may be older than the
 /// latest seen, which then counts. Nothing throws; nothing allocates but evidence for those who get no connection.
 /// Complexity: O(1) amortised for taking and giving back; `pass` is O(max_size) at most once per millisecond.
-class pool_core : public detail::pool_upkeep {
+class pool_core : public detail::pool_watching {
  public:
   /// `slots`: max_size of them, pinned, alive as long as this. Precondition: the config is valid.
   pool_core(const pool_config& config, pool_abilities can, std::vector<pool_slot*> slots, time_point now)
-      : pool_upkeep(config, can, std::move(slots), now) {}
+      : pool_watching(config, can, std::move(slots), now) {}
 
   /// Connections that are to be kept without demand; once, before anything else.
   void start(time_point now, pool_effects& fx) { settle(seen(now), fx); }
@@ -170,6 +170,10 @@ class pool_core : public detail::pool_upkeep {
   void connect_failed(pool_slot& slot, std::shared_ptr<const connect_failure> cause, time_point now, pool_effects& fx) {
     now = seen(now);
     assert(slot.state() == slot_state::connecting);
+    if (closed_ && slot.overdue) {  // given up because of that
+      vacate(slot, close_reason::none);
+      return settle(now, fx);
+    }
     ++(slot.overdue ? counts_.connect_timed_out : counts_.connect_failed);
     (slot.overdue ? durations_.connect_timed_out : durations_.connect_failed).record(elapsed(slot.began, now));
     last_failure_ = std::move(cause);
@@ -214,6 +218,25 @@ class pool_core : public detail::pool_upkeep {
 
   // ---- time --------------------------------------------------------------------------------------------------------
 
+  /// One of the connections that are to be aborted, each once; `aborted` says that it was. nullptr: no more.
+  pool_slot* take_to_abort() noexcept {
+    for (pool_slot* slot : table_.slots()) {
+      if (std::exchange(slot->to_abort, false)) return slot;
+    }
+    return nullptr;
+  }
+  void aborted(pool_slot& slot, time_point now, pool_effects& fx) {
+    slot.aborting = false;
+    if (slot.state() == slot_state::closing) fx.jobs.push_back(slot);  // has come back meanwhile
+    settle(seen(now), fx);
+  }
+  /// Its user is about to take the connection out: it will not be aborted any more. false: it is just being aborted; ask
+  /// again.
+  bool may_detach(pool_slot& slot) noexcept {
+    if (!slot.aborting) slot.detaching = true;
+    return !slot.aborting;
+  }
+
   /// Time has come to `now`. Harmless at any time.
   void pass(time_point now, pool_effects& fx) {
     now = seen(now);
@@ -221,7 +244,9 @@ class pool_core : public detail::pool_upkeep {
     if (now >= look_at_) look_around(now, fx);
     settle(now, fx);
   }
-  [[nodiscard]] time_point next_event() const noexcept { return std::min({queue_.next_event(), look_at_, connect_at_}); }
+  [[nodiscard]] time_point next_event() const noexcept {
+    return std::min({queue_.next_event(), look_at_, connect_at_, watches_end()});
+  }
 
   // ---- operators ---------------------------------------------------------------------------------------------------
 
@@ -247,8 +272,39 @@ class pool_core : public detail::pool_upkeep {
     closed_ = true;
     queue_.close(now, fx.ready);
     discard_all(close_reason::shutdown, now, fx);
+    for (pool_slot* slot : table_.slots()) {  // nobody wants to know how these end
+      if (slot->state() == slot_state::connecting && !slot->overdue) slot->overdue = slot->unheard = fx.overdue = true;
+    }
     settle(now, fx);
   }
+
+  // ---- waiting for the pool as a whole -----------------------------------------------------------------------------
+
+  /// Closes. `w` ends, in `fx.watchers`, when no connection is left; or at its deadline, when those that are still in use
+  /// are aborted, if the backend can. What is given back after that is closed as well.
+  void drain(pool_watch& w, time_point now, pool_effects& fx) {
+    w.what = pool_watch::aim::drained;
+    add(w, now = seen(now));
+    close(now, fx);
+  }
+  /// `w` ends, in `fx.watchers`, when `wanted` connections are idle or in use, for which it opens some; or why not:
+  /// never_admissible (more than max_size), closed, backend_down, expired, wait_timeout.
+  void make_ready(pool_watch& w, std::uint32_t wanted, time_point now, pool_effects& fx) {
+    w.what = pool_watch::aim::ready;
+    w.wanted = wanted;
+    add(w, now = seen(now));
+    look_at_watches(now, fx);  // before anything is opened for one that cannot be served
+    settle(now, fx);
+  }
+  /// It ends with errc::cancelled, in `fx.watchers`. false: it has ended already. A pool that is being drained stays
+  /// closed.
+  bool cancel(pool_watch& w, time_point now, pool_effects& fx) noexcept {
+    if (w.where != wait_node::state::waiting) return false;
+    end(w, wait_outcome::cancelled, errc::cancelled, seen(now), fx);
+    return true;
+  }
+  /// As `cancel`, but it will not be completed.
+  bool withdraw(pool_watch& w, time_point now) noexcept { return take_out(w, seen(now)); }
   /// Applies live to all that comes from now on. `config` and `slots` (the old ones, then new ones up to max_size) are
   /// swapped with the old storage, to be freed after unlocking; `line` likewise, made for the new config. Precondition:
   /// valid; name, endpoints, idle order, and whether and which tenants there are, as before.
@@ -313,7 +369,7 @@ class pool_core : public detail::pool_upkeep {
   [[nodiscard]] std::uint32_t attempts_needed() const noexcept {
     const auto less = [](std::uint32_t a, std::uint32_t b) { return a > b ? a - b : 0; };
     std::uint32_t need = less(queue_.size(), table_.count(slot_state::validating));
-    need = std::max(need, less(config_.min_size, table_.alive()));
+    need = std::max(need, less(std::max(config_.min_size, watches_want()), table_.alive()));
     if (config_.min_idle != 0) need = std::max(need, less(config_.min_idle, table_.in_state(slot_state::idle)));
     need += renewal_.demand();
     return health_.is_down() ? std::max(need, std::uint32_t{1}) : need;
@@ -361,6 +417,8 @@ class pool_core : public detail::pool_upkeep {
     connect_at_ = never;
     if (table_.occupied() < config_.max_size) connect_as_needed(now, fx);
     if (!fx.ready.empty()) explain_refusals(now, fx);
+    if (is_watched()) [[unlikely]]
+      look_at_watches(now, fx);
   }
 
   void explain_refusals(time_point now, pool_effects& fx) noexcept {

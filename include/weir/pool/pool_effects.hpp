@@ -28,6 +28,7 @@ enum class give_back : std::uint8_t {
 struct pool_abilities {
   bool validates = false;
   bool resets = false;
+  bool aborts = false;
 };
 
 /// One who waits for a connection. Ended: `slot` is the connection, or `why` and `evidence` say why there is none.
@@ -38,6 +39,32 @@ struct pool_waiter : wait_node {
   errc why{};
 };
 static_assert(sizeof(pool_waiter) <= 160);
+
+/// What a drain has left, at its end or at its deadline. None of these is ever used again by the pool.
+struct drain_report {
+  std::uint32_t in_use = 0;     ///< not given back; each is closed when its user does
+  std::uint32_t aborted = 0;    ///< of these, made useless for their users at the deadline (backend's `abort`)
+  std::uint32_t under_way = 0;  ///< being opened, reset or closed by a backend that takes its time
+  std::uint32_t lost = 0;       ///< aborted earlier for not being given back (leak_reclaim), and still not
+
+  /// No connection is left, but for what was `lost`.
+  [[nodiscard]] bool is_complete() const noexcept { return in_use + under_way == 0; }
+};
+
+/// One who waits for the pool as a whole. Ended: `why` is empty, and `report` or `warm` says what there is; or `why` and
+/// `evidence`.
+struct pool_watch : wait_node {
+  enum class aim : std::uint8_t {
+    drained,  ///< no connection is left
+    ready,    ///< `wanted` connections are idle or in use
+  };
+  aim what{};
+  std::uint32_t wanted = 0;
+  std::uint32_t warm = 0;
+  drain_report report;
+  errc why{};
+  std::shared_ptr<const pool_evidence> evidence;
+};
 
 enum class pool_event_kind : std::uint8_t {
   opened,          ///< a connection; `took`: how long that lasted
@@ -69,7 +96,9 @@ struct pool_event {
 struct pool_effects {
   ready_list ready;  ///< to be completed
   detail::intrusive_list<pool_slot> jobs;
-  bool overdue = false;  ///< some job takes too long: `pool_core::take_overdue`
+  bool overdue = false;           ///< some job takes too long: `pool_core::take_overdue`
+  bool aborts = false;            ///< some connection is to be aborted: `pool_core::take_to_abort`
+  wait_node* watchers = nullptr;  ///< pool_watches to be completed, by `lane_next`
 };
 
 }  // namespace weir::inline v0

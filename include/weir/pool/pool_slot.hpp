@@ -18,11 +18,12 @@
 
 namespace weir::inline v0 {
 
-/// What a place in the pool holds. All but `vacant` count against max_size.
-enum class slot_state : std::uint8_t { vacant, connecting, idle, in_use, validating, resetting, closing };
-inline constexpr std::size_t slot_state_count = 7;
-inline constexpr std::string_view slot_state_names[slot_state_count] = {"vacant",     "connecting", "idle",   "in_use",
-                                                                        "validating", "resetting",  "closing"};
+/// What a place in the pool holds. All but `vacant` and `lost` count against max_size. `lost`: a connection that was
+/// aborted because its user did not give it back, until he does.
+enum class slot_state : std::uint8_t { vacant, connecting, idle, in_use, validating, resetting, closing, lost };
+inline constexpr std::size_t slot_state_count = 8;
+inline constexpr std::string_view slot_state_names[slot_state_count] = {"vacant",     "connecting", "idle",    "in_use",
+                                                                        "validating", "resetting",  "closing", "lost"};
 
 /// Why a connection was closed.
 enum class close_reason : std::uint8_t {
@@ -195,6 +196,10 @@ class alignas(detail::cache_line) pool_slot : public detail::list_hook {
   bool overdue = false;  ///< what is under way takes too long
   bool unheard = false;  ///< and the shell does not know yet
   bool keeping_alive = false;
+  bool to_abort = false;   ///< the shell does not know yet that it is to be aborted
+  bool aborting = false;   ///< it is, or is about to be: what comes back meanwhile is closed after it
+  bool aborted = false;    ///< of no use any more to who has it
+  bool detaching = false;  ///< its user takes it out: not to be aborted any more
 };
 
 }  // namespace weir::inline v0

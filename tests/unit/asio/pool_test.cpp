@@ -305,6 +305,74 @@ TEST_F(AsioPool, ClosingTellsWaitersAndLeasesComeBackLater) {
   EXPECT_EQ(s.closes, 1);
 }
 
+TEST_F(AsioPool, ADrainLeavesNoSocketsAndCutsAttemptsShort) {
+  auto pool = make({.max_size = 3, .min_size = 2, .max_connecting = 2});
+  run();
+  std::optional<answer> holder, second;
+  ask(pool, holder);
+  ask(pool, second);
+  run();
+  s.hangs = true;
+  std::optional<answer> third;
+  ask(pool, third);  // for whom one is being opened
+  run();
+  std::optional<pool_result<drain_report>> drained;
+  pool.async_drain(never, asio::bind_executor(context->get_executor(), [&](auto r) { drained.emplace(std::move(r)); }));
+  run();
+  EXPECT_EQ(third->error(), errc::closed);
+  EXPECT_EQ(s.cancelled, 1) << "nobody wants it any more";
+  holder.reset();
+  second->value().release_clean();
+  EXPECT_FALSE(drained);
+  run();
+  ASSERT_TRUE(drained && *drained);
+  EXPECT_TRUE((*drained)->is_complete());
+  EXPECT_EQ(s.closes, 2);
+}
+
+TEST_F(AsioPool, DrainsAndReadinessCanBeGivenUp) {
+  auto pool = make({.max_size = 2});
+  asio::cancellation_signal first, second;
+  const auto into = [&](auto& result, asio::cancellation_signal& signal) {
+    return asio::bind_cancellation_slot(
+        signal.slot(), asio::bind_executor(context->get_executor(), [&](auto r) { result.emplace(std::move(r)); }));
+  };
+  std::optional<pool_result<std::uint32_t>> ready;
+  pool.async_ready(1, into(ready, first));
+  run();
+  ASSERT_TRUE(ready && *ready);
+  EXPECT_EQ(**ready, 1u);
+  pool.async_ready(3, into(ready, first));
+  run();
+  EXPECT_EQ(ready->error(), errc::never_admissible);
+  s.hangs = true;
+  pool.async_ready(2, into(ready, first));
+  first.emit(asio::cancellation_type::terminal);
+  run();
+  EXPECT_EQ(ready->error(), errc::cancelled);
+  EXPECT_EQ(pool.snapshot().now.connecting, 1u) << "the attempt goes on";
+  std::optional<answer> holder;
+  ask(pool, holder);
+  run();
+  std::optional<pool_result<drain_report>> drained;
+  pool.async_drain(never, into(drained, second));
+  second.emit(asio::cancellation_type::terminal);
+  run();
+  EXPECT_EQ(drained->error(), errc::cancelled);
+  EXPECT_TRUE(pool.snapshot().closed);
+  bool told = false;
+  pool.async_drain(clock.now(), asio::bind_executor(context->get_executor(), [&](const auto& r) {
+                     told = true;
+                     EXPECT_EQ(r->in_use, 1u);
+                   }));
+  EXPECT_FALSE(told) << "never inline";
+  run();
+  EXPECT_TRUE(told);
+  pool.async_drain(never, into(drained, second));
+  context.reset();  // with the handler
+  holder.reset();
+}
+
 TEST_F(AsioPool, AContextThatGoesFirstTakesEverythingAlong) {
   std::optional<answer> holder, waiting;
   {

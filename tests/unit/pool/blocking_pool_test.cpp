@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <memory>
+#include <optional>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -41,6 +43,12 @@ struct scripted {
   bool is_broken(const connection&) const noexcept { return s->broken; }
 };
 static_assert(blocking_backend<scripted>);
+/// The same, whose connections can be made useless for whoever has them.
+struct abortable : scripted {
+  std::shared_ptr<std::atomic<int>> aborted = std::make_shared<std::atomic<int>>(0);
+  void abort(connection&) noexcept { ++*aborted; }
+};
+static_assert(detail::aborts<abortable> && !detail::aborts<scripted>);
 
 struct plain {
   struct connection {
@@ -290,6 +298,69 @@ TEST_F(BlockingPool, ExplainsItself) {
       R"({"sequence":2,"what":"opened","ago_ms":1.500000,"slot":1,"connection":2}]})");
 }
 
+TEST_F(BlockingPool, ADrainLeavesNoSockets) {
+  auto pool = make({.max_size = 3, .min_size = 3, .max_connecting = 3});
+  while (pool.tick()) {
+  }
+  auto used = pool.try_acquire();
+  std::thread drainer{[&] {
+    const auto report = pool.drain();
+    ASSERT_TRUE(report);
+    EXPECT_TRUE(report->is_complete());
+    EXPECT_EQ(s.connects - s.closes, 0);
+  }};
+  while (!pool.snapshot().closed) std::this_thread::yield();
+  EXPECT_EQ(pool.acquire().error(), errc::closed);
+  used->release();
+  while (pool.snapshot().now.total() != 0) pool.tick();
+  drainer.join();
+  EXPECT_TRUE(pool.drain()->is_complete()) << "again: at once";
+  EXPECT_EQ(s.closes, 3);
+}
+
+TEST_F(BlockingPool, ADrainEndsAtItsDeadlineAndAbortsWhatIsInUse) {
+  abortable backend{{&s}};
+  auto aborted = backend.aborted;
+  std::optional<tested<abortable>::lease> kept, taken_out;
+  {
+    tested<abortable> pool{backend, {.max_size = 3, .min_size = 3, .max_connecting = 3}, pool_threads{0}, {}, clock};
+    EXPECT_EQ(*pool.ready(3), 3u);
+    kept.emplace(std::move(*pool.try_acquire()));
+    taken_out.emplace(std::move(*pool.try_acquire()));
+    const auto report = pool.drain(clock.now());
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->in_use, 2u);
+    EXPECT_EQ(report->aborted, 2u);
+    EXPECT_EQ(*aborted, 2);
+    EXPECT_FALSE(report->is_complete());
+  }
+  EXPECT_EQ(s.closes, 1) << "the idle one";
+  EXPECT_GT((*kept)->number, 0) << "is still there for its user";
+  EXPECT_GT(taken_out->detach().number, 0);
+  taken_out.reset();
+  kept.reset();
+  EXPECT_EQ(s.closes, 2) << "but the one that was taken out";
+  EXPECT_EQ(backend.s->connects, 3);
+}
+
+TEST_F(BlockingPool, WaitingForThePoolCanBeStopped) {
+  auto pool = make({.max_size = 2, .min_size = 2, .max_connecting = 2, .on_down = when_down::wait});
+  s.refuses = true;
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ(pool.ready(2, never, stop.get_token()).error(), errc::cancelled);
+  const auto late = pool.ready(2, clock.now());
+  EXPECT_EQ(late.error(), errc::expired);
+  EXPECT_NE(late.error().evidence(), nullptr);
+  s.refuses = false;
+  clock.advance(1s);
+  EXPECT_EQ(*pool.ready(1), 1u);
+  EXPECT_EQ(pool.ready(3).error(), errc::never_admissible);
+  auto used = pool.try_acquire();
+  EXPECT_EQ(pool.drain(never, stop.get_token()).error(), errc::cancelled);
+  EXPECT_EQ(pool.try_acquire().error(), errc::closed);
+}
+
 // ---- with threads of its own ----
 
 TEST(BlockingPoolThreads, WaitersAreServedAndSentAway) {
@@ -308,6 +379,19 @@ TEST(BlockingPoolThreads, WaitersAreServedAndSentAway) {
   while (pool.snapshot().now.waiting == 0) std::this_thread::yield();
   held->release();
   next.join();
+}
+
+TEST(BlockingPoolThreads, GetsReadyAndIsDrained) {
+  script s;
+  blocking_pool<scripted> pool{scripted{&s}, {.max_size = 4}};
+  EXPECT_EQ(*pool.ready(4), 4u);
+  EXPECT_EQ(s.connects, 4);
+  auto held = pool.acquire();
+  EXPECT_EQ(pool.drain(pool.now() + 1ms)->in_use, 1u);
+  std::thread drainer{[&] { EXPECT_TRUE(pool.drain()->is_complete()); }};
+  held->release();
+  drainer.join();
+  EXPECT_EQ(s.closes, 4);
 }
 
 TEST(BlockingPoolThreads, ClosingSendsEverybodyAway) {

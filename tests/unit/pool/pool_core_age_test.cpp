@@ -166,5 +166,147 @@ TEST(PoolAge, UsesThatNeedNoLockAreWatchedToo) {
   EXPECT_FALSE(pool.put_open(s));
 }
 
+// ---- waiting for the pool as a whole ----
+
+TEST(PoolDrain, EndsWhenTheLastConnectionIsClosed) {
+  pool_driver pool{{.max_size = 4, .min_size = 3, .max_connecting = 4}, {.resets = true}};
+  pool.finish_jobs();
+  pool_slot* a = pool.take();
+  pool_slot* b = pool.take();
+  pool.ready(4);
+  ASSERT_EQ(pool.connecting.size(), 1u);
+  auto& drained = pool.drain();
+  EXPECT_EQ(pool.overdue.size(), 1u) << "nobody wants what is being opened any more";
+  EXPECT_EQ(pool.ask().why, errc::closed);
+  EXPECT_EQ(pool.watchers[0].why, errc::closed);
+  pool.connect_fails("cancelled");
+  EXPECT_EQ(pool.events_of(pool_event_kind::connect_failed), 0u) << "it did not fail";
+  pool.finish_jobs();
+  pool.put(a);
+  EXPECT_TRUE(pool.resetting.empty()) << "nobody will use it";
+  pool.put(b);
+  pool.close_ends();
+  EXPECT_FALSE(drained.done);
+  EXPECT_EQ(pool.in_state(slot_state::closing), 1u);
+  pool.close_ends();
+  ASSERT_TRUE(drained.done);
+  EXPECT_EQ(drained.why, errc{});
+  EXPECT_TRUE(drained.report.is_complete());
+  EXPECT_TRUE(pool.core->is_empty());
+  EXPECT_TRUE(pool.drain().done) << "nothing is there: at once";
+}
+
+TEST(PoolDrain, SaysAtItsDeadlineWhatThereIsStill) {
+  pool_driver pool{{.max_size = 3, .min_size = 3, .max_connecting = 3, .leak_after = duration::max()}};
+  pool.finish_jobs();
+  pool_slot* a = pool.take();
+  pool_slot* b = pool.take();
+  const time_point deadline = pool.now + 3s;
+  auto& drained = pool.drain(deadline);
+  pool.put(b);
+  pool.pass(3s - 1ns);
+  EXPECT_FALSE(drained.done);
+  pool.pass(1s);
+  ASSERT_TRUE(drained.done);
+  EXPECT_EQ(drained.done_at, deadline);
+  EXPECT_EQ(drained.why, errc{});
+  EXPECT_EQ(drained.report.in_use, 1u);
+  EXPECT_EQ(drained.report.aborted, 0u) << "this backend cannot";
+  EXPECT_EQ(drained.report.under_way, 2u) << "are still being closed";
+  EXPECT_FALSE(drained.report.is_complete());
+  pool.put(a);
+  pool.finish_jobs();
+  EXPECT_TRUE(pool.core->is_empty()) << "later is not never";
+}
+
+TEST(PoolDrain, AtItsDeadlineConnectionsAreAbortedUnderTheirUsersAndClosedAfterThat) {
+  pool_driver pool{{.max_size = 3, .min_size = 3, .max_connecting = 3}, {.aborts = true}};
+  pool.finish_jobs();
+  pool_slot* slow = pool.take();
+  pool_slot* quick = pool.take();
+  pool_slot* leaves = pool.take();
+  ASSERT_TRUE(pool.core->may_detach(*leaves));
+  auto& drained = pool.drain(pool.now);
+  ASSERT_TRUE(drained.done);
+  EXPECT_EQ(drained.report.in_use, 3u);
+  EXPECT_EQ(drained.report.aborted, 2u) << "but the one that is being taken out";
+  pool.put(leaves, give_back::detached);
+  ASSERT_EQ(pool.aborting, (std::deque<pool_slot*>{quick, slow}));
+  EXPECT_FALSE(pool.core->may_detach(*quick)) << "not while it is aborted";
+  pool.put(quick);
+  EXPECT_EQ(quick->state(), slot_state::closing);
+  EXPECT_TRUE(pool.closing.empty()) << "not while it is aborted";
+  pool.abort_ends();
+  ASSERT_EQ(pool.closing.size(), 1u);
+  EXPECT_EQ(pool.closing[0], quick);
+  pool.abort_ends();
+  EXPECT_EQ(pool.closing.size(), 1u) << "is still in use";
+  EXPECT_EQ(pool.drain(pool.now).report.aborted, 1u);
+  EXPECT_TRUE(pool.aborting.empty()) << "once is enough";
+  EXPECT_TRUE(pool.core->may_detach(*slow));
+  pool.put(slow);
+  pool.finish_jobs();
+  EXPECT_TRUE(pool.core->is_empty());
+}
+
+TEST(PoolDrain, MayBeGivenUpAndThePoolStaysClosed) {
+  pool_driver pool{{.max_size = 1, .min_size = 1}};
+  pool.finish_jobs();
+  pool_slot* a = pool.take();
+  auto& drained = pool.drain(pool.now + 1h);
+  EXPECT_TRUE(pool.run([&](pool_effects& fx) { return pool.core->cancel(drained, pool.now, fx); }));
+  EXPECT_EQ(drained.why, errc::cancelled);
+  EXPECT_NE(drained.evidence, nullptr);
+  EXPECT_FALSE(pool.run([&](pool_effects& fx) { return pool.core->cancel(drained, pool.now, fx); }));
+  auto& other = pool.drain();
+  EXPECT_TRUE(pool.core->withdraw(other, pool.now));
+  EXPECT_FALSE(pool.core->withdraw(other, pool.now));
+  EXPECT_EQ(pool.ask().why, errc::closed);
+  pool.put(a);
+  pool.finish_jobs();
+  EXPECT_FALSE(other.done);
+}
+
+TEST(PoolReady, OpensWhatIsMissingAndCountsWhatIsInUse) {
+  pool_driver pool{{.max_size = 4, .max_connecting = 2}};
+  pool.ask();
+  pool.connect_ok();
+  auto& three = pool.ready(3);
+  EXPECT_EQ(pool.connecting.size(), 2u);
+  pool.connect_ok();
+  EXPECT_FALSE(three.done);
+  pool.connect_ok();
+  ASSERT_TRUE(three.done);
+  EXPECT_EQ(three.why, errc{});
+  EXPECT_EQ(three.warm, 3u);
+  EXPECT_TRUE(pool.connecting.empty());
+  EXPECT_TRUE(pool.ready(3).done);
+  EXPECT_TRUE(pool.ready(0).done);
+  auto& four = pool.ready(4);
+  EXPECT_EQ(pool.connecting.size(), 1u);
+  pool.run([&](pool_effects& fx) { pool.core->invalidate(pool.now, fx); });
+  pool.finish_jobs();
+  EXPECT_TRUE(four.done) << "what is in use counts, also if it will not be used again";
+}
+
+TEST(PoolReady, SaysWhyItCannotBe) {
+  pool_driver pool{{.max_size = 2, .min_size = 1, .down_after = 1}};
+  EXPECT_EQ(pool.ready(3).why, errc::never_admissible);
+  EXPECT_EQ(pool.ready(2, pool.now).why, errc::expired);
+  EXPECT_EQ(pool.connecting.size(), 1u) << "nothing is opened for these";
+  auto& late = pool.ready(2, pool.now + 1ms);
+  pool.pass(1ms);
+  EXPECT_EQ(late.why, errc::wait_timeout);
+  ASSERT_NE(late.evidence, nullptr);
+  EXPECT_EQ(late.evidence->connecting, 1u);
+  auto& hopeful = pool.ready(1);
+  pool.connect_fails("no route");
+  EXPECT_EQ(hopeful.why, errc::backend_down);
+  EXPECT_EQ(hopeful.evidence->last_failure->text, "no route");
+  EXPECT_EQ(pool.ready(1).why, errc::backend_down);
+  pool.run([&](pool_effects& fx) { pool.core->close(pool.now, fx); });
+  EXPECT_EQ(pool.ready(1).why, errc::closed);
+}
+
 }  // namespace
 }  // namespace weir

@@ -66,7 +66,9 @@ struct answer_delivery {
   answer_delivery(Handler&& h, Answer&& a) : handler(std::move(h)), answer(std::move(a)) {}
   answer_delivery(answer_delivery&&) = default;
   ~answer_delivery() {
-    if (answer) answer->cancel();
+    if constexpr (requires { answer->cancel(); }) {
+      if (answer) answer->cancel();
+    }
   }
 
   void operator()() {

@@ -2,6 +2,7 @@
 /// \file
 /// The shell of `pool_core` on Asio: its jobs are coroutines, its time is one timer.
 
+#include <weir/asio/detail/acquire_operation.hpp>
 #include <weir/asio/detail/wait_registry.hpp>
 #include <weir/asio/pool_backend.hpp>
 #include <weir/pool/detail/failure_cause.hpp>
@@ -19,13 +20,45 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <deque>
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 namespace weir::inline v0::detail {
+
+/// To `acquire_operation`, those who wait for a pool as a whole stand in a line, too.
+template <class Shell, class Operation>
+class watch_line {
+ public:
+  struct request {
+    time_point deadline = never;
+    std::uint32_t wanted = 0;
+  };
+  using operation = Operation;
+  using answer = typename Operation::answer;
+
+  explicit watch_line(Shell& shell) noexcept : shell_(shell) {}
+
+  std::optional<answer> wait(operation& op, const request& r) noexcept {
+    shell_.begin_watch(op, r.wanted, r.deadline);
+    return std::nullopt;
+  }
+  bool cancel(operation& op) noexcept { return shell_.cancel(op); }
+  [[nodiscard]] bool withdraw(operation& op) noexcept { return shell_.withdraw(op); }
+
+ private:
+  Shell& shell_;
+};
+
+template <class Line, class Token>
+auto async_watch(Line& line, const typename Line::request& request, Token&& token) {
+  return boost::asio::async_initiate<Token, void(typename Line::answer)>(acquire_initiation<false>{}, token, &line, request,
+                                                                         std::shared_ptr<cancellable_wait>{});
+}
 
 template <class Backend, class Executor, class Clock, class Observer>
 class asio_pool_state final
@@ -51,6 +84,8 @@ class asio_pool_state final
     timer_.cancel();
   }
   [[nodiscard]] Executor get_executor() const noexcept { return executor_; }
+  [[nodiscard]] auto& drains() noexcept { return drains_; }
+  [[nodiscard]] auto& readies() noexcept { return readies_; }
 
   // Of pool_shell.
   void start(slot_type& slot) noexcept {
@@ -78,7 +113,7 @@ class asio_pool_state final
       std::lock_guard lock{timer_mutex_};
       job = job_of(slot).lock();
     }
-    if (job == nullptr) return;
+    if (job == nullptr || context_is_gone_.load(acquire) || context_->is_down.load(acquire)) return;
     boost::asio::post(job->strand, [job] { job->signal.emit(boost::asio::cancellation_type::terminal); });
   }
   void wake_at(time_point t) noexcept {
@@ -186,6 +221,8 @@ class asio_pool_state final
     return jobs_[slot.id];
   }
 
+  watch_line<base, typename base::drain_operation> drains_{*this};
+  watch_line<base, typename base::ready_operation> readies_{*this};
   Executor executor_;
   std::mutex timer_mutex_;
   timer_type timer_;                             // guarded by timer_mutex_

@@ -59,6 +59,8 @@ class pool_crew {
     if (keeper_waits_) woken_.notify_all();
   }
 
+  [[nodiscard]] bool has_no_threads() const noexcept { return most_ == 0; }
+
   /// Waits for what has been begun; the rest is done on this thread, and whatever comes later by who brings it.
   void stop() noexcept {
     {

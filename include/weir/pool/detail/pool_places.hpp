@@ -53,6 +53,8 @@ class pool_places {
   [[nodiscard]] const counts& totals() const noexcept { return counts_; }
   [[nodiscard]] const durations& lasted() const noexcept { return durations_; }
   [[nodiscard]] const pool_config& config() const noexcept { return config_; }
+  /// No connection is left, not even one that its user does not give back.
+  [[nodiscard]] bool is_empty() const noexcept { return table_.occupied() + table_.count(slot_state::lost) == 0; }
   [[nodiscard]] bool is_closed() const noexcept { return closed_; }
   [[nodiscard]] bool is_suspended() const noexcept { return suspended_; }
   [[nodiscard]] bool is_down() const noexcept { return health_.is_down(); }
@@ -217,7 +219,14 @@ class pool_places {
     slot.closing = why;
     ++counts_.closed_for[static_cast<std::size_t>(why)];
     tell(pool_event_kind::closed, slot, elapsed(slot.born, now));
-    fx.jobs.push_back(slot);
+    if (!slot.aborting) fx.jobs.push_back(slot);
+  }
+
+  /// Makes the connection useless for who has it, if the backend can. Precondition: in use, and not open.
+  void abort(pool_slot& slot, pool_effects& fx) noexcept {
+    if (!can_.aborts || slot.aborted || slot.detaching) return;
+    slot.to_abort = slot.aborting = slot.aborted = true;
+    fx.aborts = true;
   }
 
   void validate(pool_slot& slot, time_point now, pool_effects& fx) {
@@ -253,6 +262,7 @@ class pool_places {
 
   void vacate(pool_slot& slot, close_reason why) noexcept {
     if (why == close_reason::detached) ++counts_.closed_for[static_cast<std::size_t>(why)];
+    slot.aborted = slot.detaching = false;
     table_.become(slot, slot_state::vacant);
   }
 

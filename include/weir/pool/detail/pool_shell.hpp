@@ -21,6 +21,8 @@
 #include <optional>
 #include <source_location>
 #include <string_view>
+#include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -110,12 +112,48 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
     name pool_;
   };
 
+  /// One wait for the pool as a whole, as `wait_operation` is one for a turn.
+  template <pool_watch::aim Aim>
+  class watch : public pool_watch {
+   public:
+    static constexpr aim what = Aim;
+    using value_type = std::conditional_t<Aim == aim::drained, drain_report, std::uint32_t>;
+    using answer = pool_result<value_type>;
+
+    watch() noexcept = default;
+    watch(const watch&) = delete;
+    watch& operator=(const watch&) = delete;
+
+    [[nodiscard]] answer take() noexcept {
+      assert(where == state::ended);
+      if (why != errc{}) {
+        return answer{boost::system::in_place_error, rejection{why, pool_, {}, {}}, waited, std::move(evidence)};
+      }
+      if constexpr (Aim == aim::drained) {
+        return answer{boost::system::in_place_value, report};
+      } else {
+        return answer{boost::system::in_place_value, warm};
+      }
+    }
+
+   protected:
+    void keep(value_type) noexcept {}
+    void refund() noexcept {}
+
+   private:
+    friend class pool_shell;
+    name pool_;
+  };
+  using drain_operation = watch<pool_watch::aim::drained>;
+  using ready_operation = watch<pool_watch::aim::ready>;
+
   pool_shell(Backend backend, const pool_config& config, Observer observer, Clock clock)
       : backend_(std::move(backend)), clock_(std::move(clock)), publisher_(std::move(observer)) {
     throw_if(validate(config));
     fresh_for_.store(config.validate_after_idle.count(), relaxed);
     reset_on_return_.store(config.reset_on_return, relaxed);
-    core_.emplace(config, pool_abilities{.validates = validates<Backend>, .resets = resets<Backend>},
+    core_.emplace(config,
+                  pool_abilities{.validates = validates<Backend>, .resets = resets<Backend>, .aborts = aborts<Backend>},
                   more_slots(config.max_size), clock_.now());
     name_ = core_->name();
   }
@@ -166,6 +204,36 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
   }
   [[nodiscard]] bool withdraw(operation& op) noexcept {
     return act([&](pool_core& core, time_point now, pool_effects& fx) { return core.withdraw(op, now, fx); });
+  }
+
+  /// `w` is completed exactly once, on any thread, maybe before this returns. `wanted`: to be ready.
+  template <pool_watch::aim Aim>
+  void begin_watch(watch<Aim>& w, [[maybe_unused]] std::uint32_t wanted, time_point deadline) noexcept {
+    w.pool_ = name_;
+    w.deadline = deadline;
+    act([&](pool_core& core, time_point now, pool_effects& fx) {
+      if constexpr (Aim == pool_watch::aim::drained) {
+        core.drain(w, now, fx);
+      } else {
+        core.make_ready(w, wanted, now, fx);
+      }
+    });
+  }
+  bool cancel(pool_watch& w) noexcept {
+    return act([&](pool_core& core, time_point now, pool_effects& fx) { return core.cancel(w, now, fx); });
+  }
+  [[nodiscard]] bool withdraw(pool_watch& w) noexcept {
+    return act([&](pool_core& core, time_point now, pool_effects&) { return core.withdraw(w, now); });
+  }
+
+  /// Before a lease moves its connection out.
+  void prepare_to_detach([[maybe_unused]] slot_type& slot) noexcept {
+    if constexpr (aborts<Backend>) {
+      for (;; std::this_thread::yield()) {  // an abort does not take long
+        scoped_lock lock{mutex_};
+        if (core_->may_detach(slot)) return;
+      }
+    }
   }
 
   void give_back(slot_type& slot, weir::give_back how) noexcept {
@@ -401,7 +469,7 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
         if (crowded) next.on_deck = self(*this).next_on_deck(*core_);
       }
     }
-    if (keep_alive_ != nullptr && core_->table().occupied() == 0) next.last = std::move(keep_alive_);
+    if (keep_alive_ != nullptr && core_->is_empty()) next.last = std::move(keep_alive_);
   }
 
   void follow(consequences& next) noexcept {
@@ -411,8 +479,10 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
     }
     // Before the jobs, which may end at once, and serve who comes behind these. Only they still need the pool, and keep it.
     complete_all(next.effects.ready);
-    if (!next.effects.jobs.empty() || next.effects.overdue) [[unlikely]]
+    if (!next.effects.jobs.empty() || next.effects.overdue || next.effects.aborts) [[unlikely]]
       start_jobs(next.effects);
+    if (next.effects.watchers != nullptr) [[unlikely]]
+      complete_watchers(next.effects.watchers);
     if (next.on_deck != nullptr) next.on_deck->come_on_deck();
   }
 
@@ -424,9 +494,34 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
         scoped_lock lock{mutex_};
         late = core_->take_overdue();
       }
-      if (late == nullptr) return;
+      if (late == nullptr) break;
       self(*this).give_up(static_cast<slot_type&>(*late));
     }
+    if constexpr (aborts<Backend>) {
+      while (fx.aborts) abort_one(fx.aborts);
+    }
+  }
+  /// What comes back while it is aborted is not closed before that has ended: `conn` stays.
+  void abort_one(bool& more) noexcept {
+    slot_type* slot = nullptr;
+    {
+      scoped_lock lock{mutex_};
+      slot = static_cast<slot_type*>(core_->take_to_abort());
+    }
+    more = slot != nullptr;
+    if (slot == nullptr) return;
+    backend_.abort(*slot->conn);
+    act([&](pool_core& core, time_point now, pool_effects& fx) { core.aborted(*slot, now, fx); });
+  }
+
+  [[gnu::noinline]] static void complete_watchers(wait_node* first) noexcept {
+    ready_list ended;
+    while (first != nullptr) {
+      wait_node& each = *first;
+      first = std::exchange(each.lane_next, nullptr);
+      ended.push_back(each);
+    }
+    complete_all(ended);
   }
 
   void publish() noexcept {
@@ -509,6 +604,7 @@ class [[nodiscard]] pool_lease {
   void discard() noexcept { end(give_back::discard); }
   /// Takes the connection out of the pool, which may open another one in its place.
   [[nodiscard]] connection detach() noexcept {
+    slot_->shell->prepare_to_detach(*slot_);
     connection taken = std::move(*slot_->conn);
     slot_->conn.reset();
     end(give_back::detached);

@@ -36,7 +36,7 @@ class slot_table {
 
   [[nodiscard]] const std::vector<pool_slot*>& slots() const noexcept { return slots_; }
   [[nodiscard]] std::uint32_t occupied() const noexcept {
-    return static_cast<std::uint32_t>(slots_.size()) - count(slot_state::vacant);
+    return static_cast<std::uint32_t>(slots_.size()) - count(slot_state::vacant) - count(slot_state::lost);
   }
   /// Of open slots, those in use at the moment. Complexity: O(open slots).
   [[nodiscard]] std::uint32_t open_in_use() const noexcept {
@@ -58,6 +58,8 @@ class slot_table {
   [[nodiscard]] std::uint32_t alive() const noexcept {
     return occupied() - count(slot_state::connecting) - count(slot_state::closing);
   }
+  /// Have a connection that can be used, or is.
+  [[nodiscard]] std::uint32_t warm() const noexcept { return count(slot_state::idle) + count(slot_state::in_use) + open_; }
   [[nodiscard]] std::uint32_t open_count() const noexcept { return open_; }
 
   /// Precondition: there is one. It has to be given another state.
