@@ -102,6 +102,7 @@ class asio_pool_state final
       boost::asio::co_spawn(
           job->strand, [job] { return run(*job); },
           boost::asio::bind_cancellation_slot(job->signal.slot(), [job](const std::exception_ptr&) {}));
+      if (job->listens()) stop(std::move(job));
     } catch (...) {
       if (job != nullptr) job->reported = true;
       failed(slot, std::current_exception());
@@ -113,8 +114,7 @@ class asio_pool_state final
       std::lock_guard lock{timer_mutex_};
       job = job_of(slot).lock();
     }
-    if (job == nullptr || context_is_gone_.load(acquire) || context_->is_down.load(acquire)) return;
-    boost::asio::post(job->strand, [job] { job->signal.emit(boost::asio::cancellation_type::terminal); });
+    if (job != nullptr && job->is_unwanted()) stop(std::move(job));
   }
   void wake_at(time_point t) noexcept {
     const duration rest = std::clamp<duration>(elapsed(this->now(), t), duration::zero(), std::chrono::hours{24});
@@ -150,7 +150,21 @@ class asio_pool_state final
     boost::asio::strand<Executor> strand;
     boost::asio::cancellation_signal signal;
     bool reported = false;
+
+    // Until co_spawn has returned, nobody else may touch the signal: whoever of the two comes last has to stop the job.
+    [[nodiscard]] bool listens() noexcept { return (phase.fetch_or(listening, acq_rel) & unwanted) != 0; }
+    [[nodiscard]] bool is_unwanted() noexcept { return (phase.fetch_or(unwanted, acq_rel) & listening) != 0; }
+
+   private:
+    static constexpr unsigned listening = 1, unwanted = 2;
+    atomic<unsigned> phase{0};
   };
+
+  void stop(std::shared_ptr<running_job> job) noexcept {
+    if (context_is_gone_.load(acquire) || context_->is_down.load(acquire)) return;
+    const auto strand = job->strand;
+    boost::asio::post(strand, [job = std::move(job)] { job->signal.emit(boost::asio::cancellation_type::terminal); });
+  }
 
   static boost::asio::awaitable<void> run(running_job& job) {
     const auto& pool = job.pool;
