@@ -1,0 +1,196 @@
+// The pool on Asio with everything going wrong at once: a backend that refuses, hangs and ends late, users that are
+// cancelled or throw wherever they wait, a clock that leaps and goes back. Once in one thread and in virtual time, where
+// every step is checked against the test's own books; once on threads and real timers.
+#include "support/seeds.hpp"
+#include "support/virtual_pool_users.hpp"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include <atomic>
+#include <cstdio>
+#include <thread>
+
+namespace weir {
+namespace {
+
+using namespace testing_support;
+
+TEST(AsioPoolProperty, EverythingGoesWrongInVirtualTime) {
+  std::uint64_t asked = 0, granted = 0;
+  for (const std::uint64_t seed : testing_support::seeds(200)) {
+    SCOPED_TRACE(seed);
+    virtual_pool_users world{seed};
+    world.run(500);
+    asked += world.asked();
+    granted += world.granted();
+    if (HasFailure()) return;
+  }
+  std::printf("%llu calls, %llu granted\n", static_cast<unsigned long long>(asked),
+              static_cast<unsigned long long>(granted));
+}
+
+// ---- threads, real timers --------------------------------------------------------------------------------------------
+
+/// A clock that leaps and goes back at any moment; timers ring whenever their time has come by the real one.
+class threaded_world {
+ public:
+  explicit threaded_world(std::uint64_t seed) : wire_(seed) {
+    wire_.real_time = true;
+    wire_.most = static_cast<int>(config_.max_size);
+    config_.seed = seed;
+    wire_.fates = 24;
+    for (std::uint64_t i = 0; i < users; ++i) users_.emplace_back(threads_[i % threads_.size()].context, seed * users + i);
+  }
+
+  void run(int calls) {
+    std::optional<faulty_pool> pool{std::in_place, context_.get_executor(), faulty{&wire_},
+                                    config_,       null_observer{},         clock_};
+    pool_ = &*pool;
+    for (user& u : users_) {
+      u.left = calls;
+      next(u);
+    }
+    random_stream random{wire_.seed, "trouble"};
+    while (working_ > 0) trouble(random);
+    books all;
+    for (const user& u : users_) {
+      all.asked += u.own.asked;
+      all.granted += u.own.granted;
+      for (std::size_t i = 0; i < all.refused.size(); ++i) all.refused[i] += u.own.refused[i];
+    }
+    const auto s = pool->snapshot();
+    expect_same(all, s);
+    EXPECT_EQ(s.now.in_use, 0u);
+    asked = all.asked;
+    granted = all.granted;
+    pool.reset();
+    for (thread& t : threads_) t.work.reset();
+    for (thread& t : threads_) t.runs.join();
+    context_.join();
+    EXPECT_EQ(wire_.alive, 0) << "connections are left";
+    EXPECT_EQ(wire_.token.use_count(), 1) << "the pool has not gone";
+    EXPECT_EQ(wire_.too_many, 0) << "more connections than max_size";
+    EXPECT_EQ(wire_.shared, 0) << "two users of one connection";
+  }
+  std::uint64_t asked = 0, granted = 0;
+
+ private:
+  static constexpr std::uint64_t users = 8;
+
+  /// Users of one thread need no strands. (The sanitizer does not understand how Asio counts those that are type-erased.)
+  struct thread {
+    asio::io_context context{1};
+    asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
+    std::thread runs{[this] { context.run(); }};
+  };
+
+  struct user {
+    user(asio::io_context& context, std::uint64_t seed) : executor(context.get_executor()), random(seed, "user") {}
+    asio::io_context::executor_type executor;
+    random_stream random;
+    asio::cancellation_signal signal;  // on its thread
+    wait_handle handle;
+    books own;
+    int left = 0;
+  };
+
+  void next(user& u) {
+    asio::co_spawn(u.executor, visit(u),
+                   asio::bind_cancellation_slot(u.signal.slot(), [this, &u](const std::exception_ptr&) {
+                     if (--u.left > 0) return next(u);
+                     --working_;
+                   }));
+  }
+  asio::awaitable<void> visit(user& u) {
+    const auto kind = u.random.below(4);
+    call c;
+    if (u.random.below(2) == 0) c.deadline = clock_.now() + std::chrono::microseconds{u.random.below(2000)};
+    std::optional<faulty_answer> a;
+    if (kind == 0) {
+      a.emplace(pool_->try_acquire(c));
+    } else if (kind == 1) {
+      a.emplace(co_await pool_->async_acquire(c, u.handle, asio::use_awaitable));
+    } else {
+      a.emplace(co_await pool_->co_acquire(c));
+    }
+    // Where it was cancelled before it had asked, it does not come here.
+    ++u.own.asked;
+    if (!*a) {
+      ++u.own.refused[static_cast<std::size_t>(a->error().code().value())];
+      co_return;
+    }
+    ++u.own.granted;
+    user_of user{std::move(**a)};
+    for (auto turns = u.random.below(3); turns > 0; --turns) {
+      if (u.random.below(8) == 0) throw std::runtime_error("a user's own");
+      co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+    }
+    if (u.random.below(4) != 0) user.finish(wire_);
+  }
+
+  void trouble(random_stream& random) {
+    user& u = users_[random.below(users)];
+    switch (random.below(128)) {
+      case 0: clock_.set(clock_.now() - std::chrono::microseconds{random.below(500)}); break;
+      case 1: clock_.set(clock_.now() + std::chrono::microseconds{random.below(10'000)}); break;
+      case 2: pool_->suspend(); break;
+      case 3: pool_->invalidate(); break;
+      case 4: wire_.outage = true; break;
+      case 5:
+      case 6:
+      case 7:
+      case 8: static_cast<void>(u.handle.cancel()); break;
+      case 9:
+      case 10:
+      case 11:
+      case 12: asio::post(u.executor, [&u] { u.signal.emit(asio::cancellation_type::terminal); }); break;
+      case 13:
+      case 14: EXPECT_LE(pool_->snapshot().now.total(), config_.max_size); break;
+      default:
+        if (random.below(8) == 0) pool_->resume();
+        if (random.below(8) == 0) wire_.outage = false;
+        clock_.set(clock_.now() + std::chrono::microseconds{random.below(20)});
+    }
+    std::this_thread::yield();
+  }
+
+  wire wire_;
+  manual_clock clock_;
+  pool_config config_{.max_size = 3,
+                      .min_size = 1,
+                      .max_connecting = 2,
+                      .acquire_timeout = 50ms,
+                      .connect_timeout = 1ms,
+                      .validate_after_idle = 100us,
+                      .validate_timeout = 500us,
+                      .keepalive = 2ms,
+                      .max_lifetime = 10ms,
+                      .idle_timeout = 5ms,
+                      .reset_timeout = 500us,
+                      .close_timeout = 500us,
+                      .probe = {.initial = 100us, .cap = 1ms},
+                      .leak_after = 1ms};
+  std::atomic<std::uint64_t> working_{users};
+  asio::thread_pool context_{2};  // of the pool
+  std::array<thread, 2> threads_;
+  std::deque<user> users_;
+  faulty_pool* pool_ = nullptr;
+};
+
+TEST(AsioPoolProperty, EverythingGoesWrongOnThreads) {
+  std::uint64_t asked = 0, granted = 0;
+  for (const std::uint64_t seed : testing_support::seeds(10)) {
+    SCOPED_TRACE(seed);
+    threaded_world world{seed};
+    world.run(200);
+    asked += world.asked;
+    granted += world.granted;
+    if (HasFailure()) return;
+  }
+  std::printf("%llu calls, %llu granted\n", static_cast<unsigned long long>(asked),
+              static_cast<unsigned long long>(granted));
+}
+
+}  // namespace
+}  // namespace weir
