@@ -10,6 +10,7 @@
 #include "worker_pool.hpp"
 
 #include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 
@@ -18,6 +19,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <random>
 
@@ -26,8 +28,6 @@ namespace {
 using namespace ticketing;
 using clock = std::chrono::steady_clock;
 using timer_type = boost::asio::basic_waitable_timer<clock, boost::asio::wait_traits<clock>, executor_type>;
-
-constexpr std::chrono::milliseconds busy_timeout{50};
 
 /// Every connection is a descriptor; the soft limit is often 1024. Returns how many connections there can be.
 std::size_t raise_descriptor_limit(std::size_t connections) {
@@ -50,12 +50,13 @@ std::size_t raise_descriptor_limit(std::size_t connections) {
 class shutdown_sequence {
  public:
   shutdown_sequence(boost::asio::io_context& io, std::chrono::milliseconds drain, server& s, protection* guard,
-                    worker_pool& a, worker_pool& b)
+                    store& database, worker_pool& a, worker_pool& b)
       : signals_(io.get_executor(), SIGTERM, SIGINT),
         timer_(io.get_executor()),
         drain_(drain),
         server_(s),
         guard_(guard),
+        database_(database),
         pools_{&a, &b} {
     signals_.async_wait([this](const boost::system::error_code& ec, int) {
       if (!ec) begin();
@@ -65,6 +66,7 @@ class shutdown_sequence {
   void finish() {
     signals_.cancel();
     timer_.cancel();
+    database_.end();
   }
 
  private:
@@ -83,6 +85,7 @@ class shutdown_sequence {
     std::fprintf(stderr, "ticketing: abandoning what is still running\n");
     server_.abort();
     if (guard_ != nullptr) guard_->close();
+    database_.close();
     for (worker_pool* pool : pools_) pool->abandon();
   }
 
@@ -91,6 +94,7 @@ class shutdown_sequence {
   std::chrono::milliseconds drain_;
   server& server_;
   protection* guard_;
+  store& database_;
   worker_pool* pools_[2];
 };
 
@@ -101,18 +105,50 @@ protection_options measured_protection(const options& o) {
   const hash_budget budget = budget_for(o.workers, o.slo, hash_time);
   std::fprintf(stderr, "ticketing: a hash takes %.1f ms; within %lld ms, %u may wait\n", 1e3 * o.workers / rate,
                static_cast<long long>(o.slo.count()), budget.capacity);
-  return {.workers = o.workers, .slo = o.slo, .hash_time = hash_time, .seed = std::random_device{}()};
+  return {.workers = o.workers,
+          .slo = o.slo,
+          .hash_time = hash_time,
+          .date_slo = o.date_slo,
+          .date_query = o.date_query,
+          .date_limit = o.date_limit,
+          .seed = std::random_device{}()};
+}
+
+/// Without protection a pool as the reports had it: who asks waits, however many do, for as long as it takes.
+std::unique_ptr<store> database_of(const options& o, executor_type executor, worker_pool& worker) {
+  const weir::pool_config pool{.name = "database",
+                               .max_size = o.pool_size,
+                               .min_size = 1,
+                               .acquire_timeout = o.acquire_timeout,
+                               .max_waiters = o.protection ? 256 : 100'000,
+                               .predict = o.protection};
+  if (o.postgres.empty()) return sqlite_store(o.sqlite, pool, executor, worker);
+  return postgres_store(o.postgres, pool, executor);
+}
+
+/// Runs `io` until the tables are there. Errors: store_error.
+void prepare(boost::asio::io_context& io, store& database, std::int64_t stock) {
+  bool done = false;
+  std::exception_ptr problem;
+  boost::asio::co_spawn(io, database.prepare(stock), [&](std::exception_ptr e) {
+    problem = std::move(e);
+    done = true;
+  });
+  while (!done) io.run_one();
+  if (problem) std::rethrow_exception(problem);
 }
 
 int serve(const options& o) {
   service_counters counters;
-  store database{o.database, o.stock, busy_timeout};
   boost::asio::io_context io{1};
   std::optional<protection> guard;
   if (o.protection) guard.emplace(measured_protection(o), io.get_executor());
   worker_pool hash_workers{o.workers, io.get_executor()};
-  worker_pool store_worker{1, io.get_executor()};
-  routes service{o.cost, hash_workers, store_worker, database, counters, guard ? &*guard : nullptr};
+  worker_pool store_worker{1, io.get_executor()};  // SQLite writes one at a time
+  const std::unique_ptr<store> database = database_of(o, io.get_executor(), store_worker);
+  prepare(io, *database, o.stock);
+  routes service{o.cost,    o.date_query, hash_workers,      store_worker,
+                 *database, counters,     io.get_executor(), guard ? &*guard : nullptr};
 
   const server_options http{.address = o.address,
                             .port = o.port,
@@ -127,7 +163,7 @@ int serve(const options& o) {
     std::fprintf(stderr, "ticketing: cannot listen on %s:%u: %s\n", o.address.c_str(), o.port, e.code().message().c_str());
     return 1;
   }
-  shutdown_sequence shutdown{io, o.drain, *listening, guard ? &*guard : nullptr, hash_workers, store_worker};
+  shutdown_sequence shutdown{io, o.drain, *listening, guard ? &*guard : nullptr, *database, hash_workers, store_worker};
   std::printf("listening on %s:%u\n", o.address.c_str(), listening->port());
   std::fflush(stdout);
 

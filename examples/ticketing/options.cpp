@@ -10,17 +10,33 @@ namespace ticketing {
 namespace {
 
 /// "800ms", "10s", "2min"; the unit may not be left out.
-void add_time(CLI::App& app, const std::string& name, std::chrono::milliseconds& value, const std::string& help) {
+void add_time(CLI::App& app, const std::string& name, std::chrono::milliseconds& value, const std::string& help,
+              double least = 1) {
   static const std::map<std::string, double> units{{"ms", 1}, {"s", 1000}, {"min", 60'000}};
-  const auto assign = [&value, name](const double& milliseconds) {
-    if (!(milliseconds >= 1 && milliseconds <= 86'400'000)) {
-      throw CLI::ValidationError(name, "must be from 1ms to 1440min");
+  const auto assign = [&value, name, least](const double& milliseconds) {
+    if (!(milliseconds >= least && milliseconds <= 86'400'000)) {
+      throw CLI::ValidationError(name, "must be from " + std::to_string(static_cast<int>(least)) + "ms to 1440min");
     }
     value = std::chrono::milliseconds{static_cast<std::int64_t>(milliseconds)};
   };
   app.add_option_function<double>(name, assign, help)
       ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME"))
       ->default_str(std::to_string(value.count()) + "ms");
+}
+
+/// "sqlite", "sqlite:FILE", "postgres://…".
+void set_database(options& o, const std::string& text) {
+  constexpr std::string_view file = "sqlite:";
+  o.postgres.clear();
+  o.sqlite.clear();
+  if (text == "sqlite") return;
+  if (text.starts_with("postgres://") || text.starts_with("postgresql://")) {
+    o.postgres = text;
+  } else if (text.starts_with(file) && text.size() > file.size()) {
+    o.sqlite = text.substr(file.size());
+  } else {
+    throw CLI::ValidationError("--db", "must be sqlite, sqlite:FILE or postgres://user@host/database, is '" + text + "'");
+  }
 }
 
 }  // namespace
@@ -32,7 +48,12 @@ std::variant<options, int> parse_options(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   app.add_option("--address", o.address, "address to listen on");
   app.add_option("--port", o.port, "port to listen on; 0: a free one, printed");
-  app.add_option("--database", o.database, "SQLite file; default: a fresh temporary one, removed at the end");
+  app.add_option_function<std::string>(
+         "--db", [&o](const std::string& text) { set_database(o, text); },
+         "sqlite (a fresh temporary file, removed at the end), sqlite:FILE, or postgres://user@host/database")
+      ->default_str("sqlite");
+  app.add_option("--pool-size", o.pool_size, "connections to the database")->check(CLI::Range(1U, 1000U));
+  add_time(app, "--acquire-timeout", o.acquire_timeout, "longest wait for a connection of the pool");
   app.add_option("--stock", o.stock, "tickets on sale when the database is created")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1'000'000'000'000}));
   app.add_option("--workers", o.workers, "hash threads; 0: processors - 1, at least 1")->check(CLI::Range(0U, 256U));
@@ -40,6 +61,10 @@ std::variant<options, int> parse_options(int argc, char** argv) {
   app.add_option("--protection", protection, "on: weir stands in front of the hash workers and the database")
       ->check(CLI::IsMember({"off", "on"}));
   add_time(app, "--slo", o.slo, "time in which a registration is to be answered (used by --protection on)");
+  add_time(app, "--date-slo", o.date_slo, "time in which the dates of a concert are to be answered (with --protection on)");
+  add_time(app, "--date-query", o.date_query, "let the query for dates take so long alone, and the longer the more ask", 0);
+  app.add_option("--date-limit", o.date_limit, "such queries at a time (used by --protection on)")
+      ->check(CLI::Range(1U, 1000U));
   add_time(app, "--request-timeout", o.request_timeout, "time for reading one request, and for writing one answer");
   add_time(app, "--idle-timeout", o.idle_timeout, "time that a connection may be silent between requests");
   add_time(app, "--drain", o.drain, "time for finishing what runs after SIGTERM or SIGINT");

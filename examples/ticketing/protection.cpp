@@ -92,16 +92,20 @@ protection::protection(const protection_options& options, executor_type executor
       hash_slots_({.name = "hashing", .limit = options.workers + 1}),
       hash_queue_(hash_slots_, {.name = "hashing", .capacity = budget_.capacity, .max_wait = options.slo}),
       hash_timer_(hash_queue_, executor),
-      // One writer, and the next one's statement at hand.
-      store_slots_({.name = "database", .limit = 2}),
-      store_queue_(store_slots_, {.name = "database", .capacity = 256, .max_wait = options.slo}),
-      store_timer_(store_queue_, executor),
+      date_places_({.name = "dates", .limit = options.date_limit}),
+      date_queue_(date_places_, {.name = "dates", .capacity = 10 * options.date_limit, .max_wait = options.date_slo}),
+      date_timer_(date_queue_, executor),
       store_circuit_(circuit_config(options.seed)) {
   hash_time_.record(static_cast<double>(options.hash_time.count()), hash_queue_.now());
 }
 
-task<weir::result<protection::hash_permit>> protection::admit_hash(weir::time_point arrival) {
+task<weir::result<protection::place>> protection::admit_hash(weir::time_point arrival) {
   return wait_in(hash_queue_, {.deadline = weir::later(arrival, budget_.wait)});
+}
+
+task<weir::result<protection::place>> protection::admit_dates(weir::time_point arrival) {
+  // What is left is for the query, among others that run.
+  return wait_in(date_queue_, {.deadline = weir::later(arrival, options_.date_slo - 2 * options_.date_query)});
 }
 
 void protection::hashed_in(weir::duration took) {
@@ -128,13 +132,13 @@ response protection::refusal(const weir::rejection& why) {
 
 void protection::close() noexcept {
   hash_queue_.close();
-  store_queue_.close();
+  date_queue_.close();
 }
 
 boost::json::object protection::counters() const {
   return {{"hashTimeMs", hash_time_.mean() / 1e6},          {"hashQueue", to_json(hash_queue_.snapshot())},
-          {"hashSlots", to_json(hash_slots_.snapshot())},   {"storeQueue", to_json(store_queue_.snapshot())},
-          {"storeSlots", to_json(store_slots_.snapshot())}, {"storeCircuit", to_json(store_circuit_.snapshot())}};
+          {"hashSlots", to_json(hash_slots_.snapshot())},   {"dateQueue", to_json(date_queue_.snapshot())},
+          {"datePlaces", to_json(date_places_.snapshot())}, {"storeCircuit", to_json(store_circuit_.snapshot())}};
 }
 
 }  // namespace ticketing

@@ -8,6 +8,7 @@
 #include <boost/json/value.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <optional>
 #include <utility>
@@ -29,32 +30,74 @@ json::object to_json(const worker_pool::load& l) {
   return {{"queued", l.queued}, {"running", l.running}, {"done", l.done}, {"dropped", l.dropped}};
 }
 
+json::object to_json(const weir::pool_snapshot& s) {
+  return {{"max", s.now.max},
+          {"inUse", s.now.in_use},
+          {"idle", s.now.idle},
+          {"connecting", s.now.connecting},
+          {"waiting", s.now.waiting},
+          {"arrivals", s.arrivals()},
+          {"immediate", s.immediate},
+          {"waited", s.waited},
+          {"timeout", s.timeout},
+          {"predicted", s.predicted},
+          {"queueFull", s.queue_full},
+          {"backendDown", s.backend_down},
+          {"expired", s.expired},
+          {"closed", s.closed_refused},
+          {"cancelled", s.cancelled},
+          {"expiredHandoffs", s.expired_handoffs},
+          {"inUseSeconds", s.in_use_seconds},
+          {"waiterSeconds", s.waiter_seconds},
+          {"opened", s.opened},
+          {"connectFailed", s.connect_failed}};
+}
+
+/// Between `prefix` and `suffix` of a path; empty: nothing is, or more than one segment.
+std::string_view between(std::string_view path, std::string_view prefix, std::string_view suffix) {
+  if (path.size() <= prefix.size() + suffix.size() || !path.starts_with(prefix) || !path.ends_with(suffix)) return {};
+  path = path.substr(prefix.size(), path.size() - prefix.size() - suffix.size());
+  return path.find('/') == path.npos ? path : std::string_view{};
+}
+
+std::string_view path_of(const request& r) { return r.target.substr(0, r.target.find('?')); }
+
+/// What stands in the place of "{}".
+std::string_view parameter(std::string_view path, std::string_view pattern) {
+  const auto hole = pattern.find("{}");
+  return hole == pattern.npos ? std::string_view{} : between(path, pattern.substr(0, hole), pattern.substr(hole + 2));
+}
+
+constexpr std::string_view dates_path = "/concert/{}/date";
+
 }  // namespace
 
 const routes::route routes::table[] = {
     {"POST", "/api/users", &routes::add_user}, {"POST", "/api/points/charge", &routes::charge},
     {"POST", "/api/orders", &routes::order},   {"GET", "/healthz", &routes::healthz},
-    {"GET", "/counters", &routes::counters},
+    {"GET", dates_path, &routes::dates},       {"GET", "/counters", &routes::counters},
 };
 
-routes::routes(unsigned bcrypt_cost, worker_pool& hash_workers, worker_pool& store_worker, store& s, service_counters& c,
-               protection* guard)
+routes::routes(unsigned bcrypt_cost, weir::duration date_query, worker_pool& hash_workers, worker_pool& store_worker,
+               store& s, service_counters& c, executor_type executor, protection* guard)
     : cost_(bcrypt_cost),
       hash_workers_(hash_workers),
       store_worker_(store_worker),
       store_(s),
       counters_(c),
-      guard_(guard) {}
+      guard_(guard),
+      date_load_(date_query, executor) {}
 
 task<response> routes::handle(const request& r) {
-  const std::string_view path = r.target.substr(0, r.target.find('?'));
-  const auto* const found = std::ranges::find(table, path, &route::target);
+  const std::string_view path = path_of(r);
+  const auto* const found = std::ranges::find_if(
+      table, [&](const route& known) { return path == known.target || !parameter(path, known.target).empty(); });
   response answer;
   std::string label = "other";
   if (found == std::end(table)) {
     answer = problem(404, "no such resource");
   } else {
-    label = std::string(found->method) + " " + std::string(path);
+    label = std::string(found->method) + " " + std::string(found->target);
     if (found->method != (r.method == "HEAD" ? "GET" : r.method)) {
       answer = problem(405, "use " + std::string(found->method));
       answer.allow = found->method;
@@ -80,10 +123,8 @@ task<response> routes::add_user(const request& r) {
   if (const auto* refused = std::get_if<response>(&hashed)) co_return *refused;
 
   // g++ 12 destroys a lambda temporary inside of a co_await expression twice: here they all get a name first.
-  std::function<store_reply(store&)> step = [name, hash = std::get<std::string>(hashed)](store& s) {
-    return s.add_user(name, hash);
-  };
-  const auto added = co_await in_store(r, std::move(step));
+  store_step step = [name, hash = std::get<std::string>(hashed)](store_session& s) { return s.add_user(name, hash); };
+  const auto added = co_await in_store(r, call_of(r, "users"), std::move(step));
   if (const auto* refused = std::get_if<response>(&added)) co_return *refused;
   co_return created({{"id", std::get<store_reply>(added).value}});
 }
@@ -93,8 +134,8 @@ task<response> routes::charge(const request& r) {
   const auto user = body.integer("userId", 1, INT64_MAX);
   const auto amount = body.integer("amount", 1, 1'000'000'000);
 
-  std::function<store_reply(store&)> step = [user, amount](store& s) { return s.charge(user, amount); };
-  const auto charged = co_await in_store(r, std::move(step));
+  store_step step = [user, amount](store_session& s) { return s.charge(user, amount); };
+  const auto charged = co_await in_store(r, call_of(r, "charge"), std::move(step));
   if (const auto* refused = std::get_if<response>(&charged)) co_return *refused;
   co_return response{.body = json::serialize(json::object{{"balance", std::get<store_reply>(charged).value}})};
 }
@@ -104,11 +145,41 @@ task<response> routes::order(const request& r) {
   const auto user = body.integer("userId", 1, INT64_MAX);
   const auto quantity = body.integer("quantity", 1, 10);
 
-  std::function<store_reply(store&)> step = [user, quantity](store& s) { return s.order(user, quantity); };
-  const auto ordered = co_await in_store(r, std::move(step));
+  store_step step = [user, quantity](store_session& s) { return s.order(user, quantity); };
+  const auto ordered = co_await in_store(r, call_of(r, "orders"), std::move(step));
   if (const auto* refused = std::get_if<response>(&ordered)) co_return *refused;
   const auto& reply = std::get<store_reply>(ordered);
   co_return created({{"orderId", reply.value}, {"stock", reply.stock}});
+}
+
+task<response> routes::dates(const request& r) {
+  const std::string_view text = parameter(path_of(r), dates_path);
+  std::int64_t concert = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), concert);
+  if (error != std::errc{} || end != text.data() + text.size() || concert < 1) co_return problem(404, "no such concert");
+
+  std::optional<protection::place> place;
+  if (guard_ != nullptr) {
+    auto admitted = co_await guard_->admit_dates(r.arrival);
+    if (!admitted) co_return r.gone() ? client_left() : guard_->refusal(admitted.error());
+    place.emplace(std::move(*admitted));
+  }
+  weir::call c{.tag = "dates"};
+  if (guard_ != nullptr) c.deadline = weir::later(r.arrival, guard_->date_slo());
+  const date_load::visit inside{date_load_};
+  store_step step = [this, concert](store_session& s) -> task<store_reply> {
+    store_reply reply = co_await s.dates(concert);
+    co_await date_load_.pass();
+    co_return reply;
+  };
+  const auto found = co_await in_store(r, c, std::move(step));
+  if (place) place->release(weir::outcome::success);
+  if (const auto* refused = std::get_if<response>(&found)) co_return *refused;
+  json::array days;
+  for (const auto& [day, seats] : std::get<store_reply>(found).dates) {
+    days.push_back(json::object{{"date", day}, {"seats", seats}});
+  }
+  co_return response{.body = json::serialize(json::object{{"concert", concert}, {"dates", std::move(days)}})};
 }
 
 task<response> routes::healthz(const request&) { co_return response{.body = R"({"status":"ok"})"}; }
@@ -116,7 +187,7 @@ task<response> routes::healthz(const request&) { co_return response{.body = R"({
 task<response> routes::counters(const request&) { co_return response{.body = counters_json()}; }
 
 task<std::variant<std::string, response>> routes::hash(const request& r, std::string password) {
-  std::optional<protection::hash_permit> permit;
+  std::optional<protection::place> permit;
   if (guard_ != nullptr) {
     auto admitted = co_await guard_->admit_hash(r.arrival);
     if (!admitted) co_return r.gone() ? client_left() : guard_->refusal(admitted.error());
@@ -139,29 +210,43 @@ task<std::variant<std::string, response>> routes::hash(const request& r, std::st
   co_return std::move(hashed->first);
 }
 
-task<std::variant<store_reply, response>> routes::in_store(const request& r, std::function<store_reply(store&)> step) {
-  auto ask = [this, step = std::move(step)] {
-    auto on_worker = [this, step] { return step(store_); };
-    return store_worker_.run(std::move(on_worker));
-  };
-  std::optional<store_reply> reply;
+weir::call routes::call_of(const request& r, const char* tag) const {
+  weir::call c{.tag = tag};
+  if (guard_ != nullptr) c.deadline = weir::later(r.arrival, guard_->slo());
+  return c;
+}
+
+task<std::variant<store_reply, response>> routes::in_store(const request& r, weir::call c, store_step step) {
+  const auto session = co_await store_.session(c);
+  if (!session) co_return no_connection(r, session.error());
+  store_reply reply;
   if (guard_ == nullptr) {
-    reply = co_await ask();
+    reply = co_await step(**session);
   } else {
-    auto answered = co_await guard_->with_store(std::move(ask));
+    auto ask = [&step, &session] { return step(**session); };
+    auto answered = co_await guard_->through_circuit(std::move(ask));
     if (!answered) co_return r.gone() ? client_left() : guard_->refusal(answered.error());
     reply = std::move(*answered);
   }
-  if (!reply) co_return r.gone() ? client_left() : shutting_down();
-  switch (reply->status) {
-    case store_status::ok: co_return *reply;
+  switch (reply.status) {
+    case store_status::ok: co_return reply;
+    case store_status::no_such_concert: co_return problem(404, "no such concert");
     case store_status::no_such_user: co_return problem(404, "field \"userId\": no such user");
     case store_status::points_full: co_return problem(409, "the account can hold no more points");
     case store_status::no_points: co_return problem(402, "not enough points");
     case store_status::sold_out: co_return problem(409, "sold out");
+    case store_status::abandoned: co_return r.gone() ? client_left() : shutting_down();
     case store_status::unavailable: break;
   }
-  co_return unavailable(*reply);
+  co_return unavailable(reply);
+}
+
+response routes::no_connection(const request& r, const weir::pool_rejection& why) {
+  if (r.gone()) return client_left();
+  if (why == weir::errc::closed) return shutting_down();
+  if (guard_ != nullptr) return guard_->refusal(why);
+  // As it was reported: the pool's words, as an error of the server.
+  return {.status = 500, .body = error_json(why.message())};
 }
 
 response routes::unavailable(const store_reply& reply) {
@@ -198,7 +283,8 @@ std::string routes::counters_json() const {
       {"requests", std::move(requests)},
       {"hashWorkers", to_json(hash_workers_.snapshot())},
       {"store",
-       {{"worker", to_json(store_worker_.snapshot())},
+       {{"pool", to_json(store_.pool())},
+        {"worker", to_json(store_worker_.snapshot())},
         {"errors", counters_.store_errors},
         {"lastError", counters_.last_store_error}}},
   };

@@ -3,6 +3,7 @@
 /// What the service does: one function per route. Runs on the I/O thread and sends everything heavy elsewhere.
 
 #include "counters.hpp"
+#include "date_load.hpp"
 #include "message.hpp"
 #include "protection.hpp"
 #include "store.hpp"
@@ -18,8 +19,8 @@ namespace ticketing {
 class routes {
  public:
   /// `guard`: nullptr without protection.
-  routes(unsigned bcrypt_cost, worker_pool& hash_workers, worker_pool& store_worker, store&, service_counters&,
-         protection* guard);
+  routes(unsigned bcrypt_cost, weir::duration date_query, worker_pool& hash_workers, worker_pool& store_worker, store&,
+         service_counters&, executor_type, protection* guard);
 
   /// Never throws for what a client sent. Counts by route and status.
   [[nodiscard]] task<response> handle(const request&);
@@ -37,15 +38,20 @@ class routes {
   task<response> add_user(const request&);
   task<response> charge(const request&);
   task<response> order(const request&);
+  task<response> dates(const request&);
   task<response> healthz(const request&);
   task<response> counters(const request&);
 
   /// Hashes on a worker; or the answer, if that is not to be.
   task<std::variant<std::string, response>> hash(const request&, std::string password);
-  /// Runs `step` on the database thread; or the answer, if it fails. `step` must not refer to what the coroutine does not
-  /// own.
-  task<std::variant<store_reply, response>> in_store(const request&, std::function<store_reply(store&)> step);
+  /// Takes a connection and runs `step` with it; or the answer, if that fails. `step` must not refer to what the coroutine
+  /// does not own.
+  using store_step = std::function<task<store_reply>(store_session&)>;
+  task<std::variant<store_reply, response>> in_store(const request&, weir::call, store_step step);
+  /// With protection: until when the request is of use.
+  [[nodiscard]] weir::call call_of(const request&, const char* tag) const;
   [[nodiscard]] response unavailable(const store_reply&);
+  [[nodiscard]] response no_connection(const request&, const weir::pool_rejection&);
 
   unsigned cost_;
   worker_pool& hash_workers_;
@@ -53,6 +59,7 @@ class routes {
   store& store_;
   service_counters& counters_;
   protection* guard_;
+  date_load date_load_;
   weir::time_point last_logged_{};
 };
 

@@ -43,7 +43,12 @@ class worker_pool {
   /// Runs `f` on a worker. nullopt: it never began, because the coroutine was cancelled or the pool abandoned it. What `f`
   /// throws is thrown here. Cancellation: takes a queued job out; a running one is finished first.
   template <class F>
-  task<std::optional<std::invoke_result_t<F&>>> run(F f);
+  task<std::optional<std::invoke_result_t<F&>>> run(F f) {
+    co_return co_await async_run(std::move(f), use_task);
+  }
+  /// The same for any completion token; completes on the I/O thread.
+  template <class F, class Token>
+  auto async_run(F f, Token&& token);
 
   /// Drops everything that is queued, and all that comes later.
   void abandon();
@@ -103,12 +108,12 @@ struct worker_pool::job_of final : worker_pool::job, std::enable_shared_from_thi
   std::exception_ptr error_;
 };
 
-template <class F>
-task<std::optional<std::invoke_result_t<F&>>> worker_pool::run(F f) {
+template <class F, class Token>
+auto worker_pool::async_run(F f, Token&& token) {
   using value = std::invoke_result_t<F&>;
-  auto initiate = [this, &f](auto handler) {
+  auto initiate = [this](auto handler, F job_body) {
     auto slot = boost::asio::get_associated_cancellation_slot(handler);
-    const auto queued = std::make_shared<job_of<F>>(std::move(f), std::move(handler), executor_);
+    const auto queued = std::make_shared<job_of<F>>(std::move(job_body), std::move(handler), executor_);
     if (slot.is_connected()) {
       slot.assign([this, weak = std::weak_ptr<job>(queued)](boost::asio::cancellation_type) {
         if (const auto alive = weak.lock()) drop(alive);
@@ -116,8 +121,8 @@ task<std::optional<std::invoke_result_t<F&>>> worker_pool::run(F f) {
     }
     submit(queued);
   };
-  co_return co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<executor_type>,
-                                                 void(std::exception_ptr, std::optional<value>)>(initiate, use_task);
+  return boost::asio::async_initiate<Token, void(std::exception_ptr, std::optional<value>)>(std::move(initiate), token,
+                                                                                            std::move(f));
 }
 
 }  // namespace ticketing

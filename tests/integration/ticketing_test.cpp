@@ -2,6 +2,8 @@
 
 #include "ticketing_process.hpp"
 
+#include <support/postgres_server.hpp>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -69,11 +71,82 @@ TEST_P(Ticketing, CarriesAUserFromRegistrationToOrder) {
   EXPECT_EQ(number(counters, "hashWorkers", "done"), 1);
 }
 
+TEST_P(Ticketing, TellsTheDatesOfAConcert) {
+  server_process server{with({"--date-query", "1ms"})};
+  client c{server.port()};
+  const answer found = c.get("/concert/451/date?page=1");
+  ASSERT_EQ(found.status, 200u) << found.body;
+  EXPECT_EQ(found.json().at("concert").as_int64(), 451);
+  EXPECT_EQ(found.json().at("dates").as_array().size(), 3u);
+  EXPECT_EQ(found.json().at("dates").as_array()[0].at("date").as_string(), "2026-12-24");
+  for (const char* unknown :
+       {"/concert/7/date", "/concert/x/date", "/concert/-1/date", "/concert/99999999999999999999/date"}) {
+    const answer refused = c.get(unknown);
+    EXPECT_EQ(refused.status, 404u) << unknown;
+    EXPECT_EQ(refused.error(), "no such concert") << unknown;
+  }
+  EXPECT_EQ(c.get("/concert//date").error(), "no such resource");
+  EXPECT_EQ(c.get("/concert/1/2/date").error(), "no such resource");
+  EXPECT_EQ(c.ask("/concert/451/date", "{}").status, 405u);
+  const auto counters = c.get("/counters").json();
+  EXPECT_EQ(count(counters, "GET /concert/{}/date", "200"), 1) << "one label, whichever concert";
+  EXPECT_EQ(count(counters, "GET /concert/{}/date", "404"), 4);
+}
+
+TEST_P(Ticketing, KeepsEverythingInPostgresToo) {
+  weir::testing_support::postgres_server database;
+  const std::string conninfo = database.conninfo();
+  const auto part = [&](const std::string& key) {
+    const auto from = conninfo.find(key + "=") + key.size() + 1;
+    return conninfo.substr(from, conninfo.find(' ', from) - from);
+  };
+  const std::string url = "postgres://" + part("user") + "@/" + part("dbname") + "?host=" + part("host") +
+                          "&options=-csynchronous_commit%3Don";  // what was answered survives the kill
+  std::string id;
+  {
+    server_process server{with({"--db", url, "--stock", "3"})};
+    client c{server.port()};
+    const answer registered = c.ask("/api/users", new_user);
+    ASSERT_EQ(registered.status, 201u) << registered.body;
+    id = std::to_string(registered.json().at("id").as_int64());
+    EXPECT_EQ(c.ask("/api/points/charge", R"({"userId":)" + id + R"(,"amount":250})").body, R"({"balance":250})");
+    EXPECT_EQ(c.ask("/api/points/charge", R"({"userId":77,"amount":250})").status, 404u);
+    EXPECT_EQ(c.ask("/api/points/charge", R"({"userId":)" + id + R"(,"amount":1000000000})").status, 200u);
+    const answer ordered = c.ask("/api/orders", R"({"userId":)" + id + R"(,"quantity":2})");
+    EXPECT_EQ(ordered.status, 201u) << ordered.body;
+    EXPECT_EQ(ordered.json().at("stock").as_int64(), 1);
+    EXPECT_EQ(c.ask("/api/orders", R"({"userId":)" + id + R"(,"quantity":2})").status, 409u);
+    EXPECT_EQ(c.ask("/api/orders", R"({"userId":77,"quantity":1})").status, 404u);
+    const answer poor = c.ask("/api/users", new_user);
+    const std::string other = std::to_string(poor.json().at("id").as_int64());
+    EXPECT_EQ(c.ask("/api/orders", R"({"userId":)" + other + R"(,"quantity":1})").status, 402u);
+    EXPECT_EQ(c.get("/concert/451/date").json().at("dates").as_array().size(), 3u);
+    EXPECT_EQ(c.get("/concert/452/date").status, 404u);
+
+    // Gone, and back: told at once, and all is as it was.
+    database.kill();
+    EXPECT_TRUE(eventually([&] { return c.ask("/api/points/charge", R"({"userId":1,"amount":1})").status >= 500; }));
+    database.start();
+    EXPECT_TRUE(eventually(
+        [&] { return c.ask("/api/points/charge", R"({"userId":)" + id + R"(,"amount":1})").status == 200; }, 30s));
+    const answer last = c.ask("/api/orders", R"({"userId":)" + id + R"(,"quantity":1})");
+    EXPECT_EQ(last.status, 201u) << last.body;
+    EXPECT_EQ(last.json().at("stock").as_int64(), 0) << "the order that cost too much took nothing";
+    server.signal(SIGTERM);
+    EXPECT_EQ(server.wait(), 0);
+    EXPECT_EQ(server.final_counters().at("store").at("pool").at("inUse").as_int64(), 0);
+  }
+  database.stop();
+  server_process without{with({"--db", url})};
+  EXPECT_EQ(without.wait(), 1);
+  EXPECT_THAT(without.err(), HasSubstr("cannot use the database PostgreSQL: "));
+}
+
 TEST_P(Ticketing, StoresARealBcryptHashAndTakesStockAndPointsTogether) {
   scratch_directory directory;
   const std::string path = directory / "t.db";
   {
-    server_process server{with({"--database", path, "--stock", "5"})};
+    server_process server{with({"--db", "sqlite:" + path, "--stock", "5"})};
     client c{server.port()};
     c.ask("/api/users", new_user);
     c.ask("/api/points/charge", R"({"userId":1,"amount":150})");
@@ -225,7 +298,7 @@ TEST_P(Ticketing, SaysThatItsPortIsTaken) {
 TEST_P(Ticketing, SaysThatItsDatabaseCannotBeUsed) {
   scratch_directory directory;
   const auto refused = [this](const std::string& path, const std::string& why) {
-    server_process server{with({"--database", path}), true};
+    server_process server{with({"--db", "sqlite:" + path}), true};
     EXPECT_EQ(server.wait(), 1);
     EXPECT_THAT(server.err(), HasSubstr(path + ": " + why));
   };
@@ -239,18 +312,18 @@ TEST_P(Ticketing, SaysThatItsDatabaseCannotBeUsed) {
   refused(directory / "locked.db", "database is locked");
   sqlite3_close(other);
   {
-    server_process creates{with({"--database", directory / "readonly.db"})};
+    server_process creates{with({"--db", "sqlite:" + (directory / "readonly.db").string()})};
     creates.port();
   }
   std::filesystem::permissions(directory / "readonly.db", std::filesystem::perms::owner_read);
   std::filesystem::permissions(directory.path(), std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
-  refused(directory / "readonly.db", "it is read-only");
+  refused(directory / "readonly.db", "attempt to write a readonly database");
 }
 
 TEST_P(Ticketing, SurvivesADatabaseThatIsLockedAtRunTime) {
   scratch_directory directory;
   const std::string path = directory / "t.db";
-  server_process server{with({"--database", path})};
+  server_process server{with({"--db", "sqlite:" + path})};
   client c{server.port()};
   EXPECT_EQ(c.ask("/api/users", new_user).status, 201u);
   sqlite3* other = nullptr;
@@ -319,6 +392,18 @@ void expect_balanced(const boost::json::object& weir, const std::string& queue, 
             of(slots, "admitted"));
 }
 
+/// The books of the connection pool: one was taken to make the tables.
+void expect_balanced_pool(const boost::json::object& counters, std::int64_t asked) {
+  const auto& pool = counters.at("store").at("pool").as_object();
+  const auto of = [&pool](const char* field) { return pool.at(field).to_number<std::int64_t>(); };
+  EXPECT_EQ(of("arrivals"), asked + 1);
+  EXPECT_EQ(of("immediate") + of("waited") + of("timeout") + of("predicted") + of("queueFull") + of("backendDown") +
+                of("expired") + of("closed") + of("cancelled"),
+            asked + 1);
+  EXPECT_EQ(of("inUse"), 0) << "every connection is back";
+  EXPECT_EQ(of("waiting"), 0);
+}
+
 TEST(TicketingProtected, RefusesAtOnceWhatItCannotServeInTime) {
   constexpr int users = 60;
   server_process server{{"--cost", "9", "--workers", "1", "--slo", "500ms", "--protection", "on"}};
@@ -363,7 +448,65 @@ TEST(TicketingProtected, RefusesAtOnceWhatItCannotServeInTime) {
   EXPECT_EQ(count(counters, "POST /api/users", "503"), std::ssize(rejected));
   EXPECT_EQ(number(counters, "hashWorkers", "done"), admitted) << "no hash was spent on those that were refused";
   expect_balanced(counters.at("weir").as_object(), "hashQueue", "hashSlots", users);
-  expect_balanced(counters.at("weir").as_object(), "storeQueue", "storeSlots", admitted);
+  expect_balanced_pool(counters, admitted);
+}
+
+/// Asks for dates so many times, all at once.
+struct date_rush {
+  date_rush(std::uint16_t port, int times) {
+    for (int i = 0; i < times; ++i) clients.emplace_back(port);
+    const auto start = std::chrono::steady_clock::now();
+    for (const client& c : clients) c.send("GET /concert/451/date HTTP/1.1\r\nHost: t\r\n\r\n");
+    sent_within = std::chrono::steady_clock::now() - start;
+    for (client& c : clients) answers.push_back(c.receive());
+  }
+  std::vector<client> clients;
+  std::vector<answer> answers;
+  std::chrono::nanoseconds sent_within{};
+};
+
+TEST(TicketingBare, SaysWhatItsPoolLookedLike) {
+  server_process server{{"--cost", "4", "--pool-size", "1", "--acquire-timeout", "100ms", "--date-query", "1500ms"}};
+  int answered = 0, refused = 0;
+  const date_rush rush{server.port(), 3};
+  for (const answer& a : rush.answers) {
+    a.status == 200 ? ++answered : ++refused;
+    if (a.status == 200) continue;
+    EXPECT_EQ(a.status, 500u);
+    EXPECT_THAT(a.error(), testing::ContainsRegex("pool 'database': no connection within [0-9.]+m?s "));
+    EXPECT_THAT(a.error(), HasSubstr("(total=1/1, in_use=1, idle=0, connecting=0, waiting="));
+    EXPECT_THAT(a.error(), HasSubstr("longest held: dates "));
+  }
+  EXPECT_GE(answered, 1);
+  EXPECT_GE(refused, 1);
+}
+
+TEST(TicketingProtected, LetsNoMoreIntoTheDatesThanAreServedWell) {
+  server_process server{
+      {"--cost", "4", "--date-limit", "1", "--date-query", "100ms", "--date-slo", "450ms", "--protection", "on"}};
+  constexpr int users = 12;
+  int answered = 0;
+  const date_rush rush{server.port(), users};
+  for (const answer& a : rush.answers) {
+    if (a.status == 200) {
+      ++answered;
+    } else {
+      EXPECT_EQ(a.status, 503u) << a.body;
+      EXPECT_THAT(a.error(), testing::AnyOf("queue_full", "would_miss_deadline", "wait_timeout", "expired"));
+    }
+  }
+  EXPECT_GE(answered, 1);
+  EXPECT_LE(answered, 5 + rush.sent_within / 100ms) << "one at a time, 100 ms each, none begun later than 250 ms";
+  const auto counters = counters_of(server);
+  expect_balanced(counters.at("weir").as_object(), "dateQueue", "datePlaces", users);
+  expect_balanced_pool(counters, answered);
+}
+
+TEST(TicketingOptions, RefusesADatabaseThatIsNone) {
+  server_process server{{"--db", "mysql://x"}};
+  EXPECT_EQ(server.wait(), 2);
+  EXPECT_THAT(server.err(),
+              HasSubstr("--db: must be sqlite, sqlite:FILE or postgres://user@host/database, is 'mysql://x'"));
 }
 
 TEST(TicketingProtected, BalancesItsBooksWhenClientsHangUpAnywhere) {
@@ -390,7 +533,7 @@ TEST(TicketingProtected, BalancesItsBooksWhenClientsHangUpAnywhere) {
 TEST(TicketingProtected, StopsAskingADatabaseThatDoesNotAnswer) {
   scratch_directory directory;
   const std::string path = directory / "t.db";
-  server_process server{{"--cost", "4", "--database", path, "--protection", "on"}};
+  server_process server{{"--cost", "4", "--db", "sqlite:" + path, "--protection", "on"}};
   client c{server.port()};
   sqlite3* other = nullptr;
   ASSERT_EQ(sqlite3_open(path.c_str(), &other), SQLITE_OK);
