@@ -43,6 +43,7 @@ struct wire {
   std::atomic<std::uint64_t> draws{0}, connects{0}, connected{0};
   std::atomic<int> alive{0}, most{0};  // sockets that exist, and that may
   std::atomic<int> too_many{0}, shared{0};
+  std::atomic<int> age{0};  // how often all connections were declared invalid
   std::atomic<bool> outage{false}, calm{false};
   std::uint64_t fates = 12;  // the more, the calmer it is
   bool real_time = false;
@@ -53,10 +54,11 @@ struct wire {
 /// A socket, which counts itself and notices when two use it.
 class counted_socket {
  public:
-  explicit counted_socket(wire* w) : wire_(w) {
+  explicit counted_socket(wire* w) : wire_(w), age_(w->age) {
     if (w->alive.fetch_add(1) >= w->most) ++w->too_many;
   }
-  counted_socket(counted_socket&& other) noexcept : wire_(std::exchange(other.wire_, nullptr)), busy_(other.busy_) {}
+  counted_socket(counted_socket&& other) noexcept
+      : wire_(std::exchange(other.wire_, nullptr)), age_(other.age_), busy_(other.busy_) {}
   counted_socket& operator=(counted_socket&&) = delete;
   ~counted_socket() {
     if (wire_ == nullptr) return;
@@ -68,9 +70,11 @@ class counted_socket {
     if (std::exchange(busy_, true)) ++wire_->shared;
   }
   void end() noexcept { busy_ = false; }
+  [[nodiscard]] int age() const noexcept { return age_; }
 
  private:
   wire* wire_;
+  int age_;
   bool busy_ = false;
 };
 

@@ -65,8 +65,10 @@ class virtual_pool_users {
     std::uint32_t kind = 0;  // those of one kind are served in order
     time_point deadline = never;
     int ends = 0;
-    bool granted = false, asking = false, overtook = false, late = false, in_coroutine = false, signalling = false;
+    bool granted = false, asking = false, overtook = false, late = false, shut = false, in_coroutine = false,
+         signalling = false;
     std::uint64_t turn = 0;  // in which it asked
+    int age = 0;             // of the pool when the answer was sent
     op* inner = nullptr;     // what its coroutine asks for meanwhile
     asio::cancellation_signal signal;
     wait_handle handle;
@@ -328,10 +330,10 @@ class virtual_pool_users {
   }
   void operate() {
     switch (random_.below(8)) {
-      case 0: return pool_->suspend();
+      case 0: suspended_ = true; return pool_->suspend();
       case 1:
-      case 2: return pool_->resume();
-      case 3: return pool_->invalidate();
+      case 2: suspended_ = false; return pool_->resume();
+      case 3: ++wire_.age; return pool_->invalidate();
       case 4: {
         pool_config c = config();
         c.endpoints = config_.endpoints;
@@ -365,6 +367,8 @@ class virtual_pool_users {
   /// Should it be a grant: of whether it comes too late, or before that of somebody who asked earlier.
   void answer_sent(op& o) {
     o.asking = false;
+    o.shut = suspended_ || closed_;
+    o.age = wire_.age;
     // A call that finds a connection open need not know what time others have seen.
     o.late = (o.turn == turn_ ? clock_.now() : std::max(rung_, clock_.now())) >= o.deadline;
     auto& line = lines_[o.kind];
@@ -381,6 +385,8 @@ class virtual_pool_users {
     }
     ++own_.granted;
     o.granted = true;
+    hold(!o.shut, "granted while the pool was suspended or closed");
+    hold((*a)->age() >= o.age, "granted what had been invalid before");
     hold(!o.late, "granted when its time was up");
     hold(!o.overtook, "overtook one who asked earlier");
   }
@@ -430,6 +436,7 @@ class virtual_pool_users {
   void wind_up() {
     wire_.outage = false;
     wire_.calm = true;
+    suspended_ = false;
     pool_->resume();
     clock_.set(latest_);
     const auto all_have_ended = [&] {
@@ -485,6 +492,7 @@ class virtual_pool_users {
     EXPECT_TRUE(done()) << "waits for ever";
   }
   void close_at_once() {
+    closed_ = true;
     pool_->close();
     for (int i = 0; i < 30; ++i) {
       step();
@@ -526,6 +534,7 @@ class virtual_pool_users {
   std::uint64_t turn_ = 0, numbers_ = 0;
   std::uint32_t allowed_ = 0;
   pool_config config_;
+  bool suspended_ = false, closed_ = false;
   books own_;
   outage outage_;
   std::deque<op> ops_;
