@@ -260,6 +260,47 @@ TEST(PoolRace, NoWakeUpIsLostBetweenOpenAndWaiting) {
   EXPECT_EQ(pool.snapshot().now.idle, 2u);
 }
 
+// Connections are aborted under users who give them back, or take them out, at the same time.
+struct abortable : fragile {
+  static void abort(connection& c) noexcept { c.users.fetch_add(0); }
+};
+
+TEST(PoolRace, WhatIsAbortedIsNotDestroyedMeanwhile) {
+  constexpr int threads = 4, rounds = 60;
+  fragile::state s;
+  std::atomic<int> taken_out{0};
+  {
+    pool_of<abortable> pool{abortable{{&s}},
+                            {.max_size = 2, .acquire_timeout = 1h, .leak_after = 1ms, .leak_reclaim = 1ms}};
+    std::vector<std::jthread> crew;
+    for (int me = 0; me < threads; ++me) {
+      crew.emplace_back([&, me] {
+        random_stream random{static_cast<std::uint64_t>(me), "pool race"};
+        for (int i = 0; i < rounds; ++i) {
+          auto lease = pool.acquire();
+          if (!lease) continue;
+          (*lease)->use();
+          const auto until = pool.now() + std::chrono::microseconds{random.below(4000)};
+          while (pool.now() < until) std::this_thread::yield();
+          (*lease)->use();
+          if (random.below(4) == 0) {
+            const auto mine = lease->detach();
+            ++taken_out;
+          }
+        }
+      });
+    }
+    crew.clear();
+    EXPECT_TRUE(pool.drain()->is_complete());
+    const auto shown = pool.snapshot();
+    EXPECT_EQ(shown.granted(), std::uint64_t{threads} * rounds);
+    EXPECT_EQ(shown.now.in_use, 0u);
+    EXPECT_EQ(shown.leaks_suspected, shown.leaks_returned);
+  }
+  EXPECT_EQ(s.shared, 0);
+  EXPECT_EQ(s.open, 0) << "every connection was destroyed once";
+}
+
 TEST(PoolRace, CancelledStopsAndLeasesThatOutliveTheirPool) {
   for (int round = 0; round < 40; ++round) {
     fragile::state s;

@@ -178,6 +178,14 @@ class pool_driver {
     return s;
   }
 
+  /// Time has come to now; leaks are taken back, with room for as many as the pool wants.
+  void reclaim() {
+    run([&](pool_effects& fx) { core->pass(now, fx); });
+    if (!core->has_leaks()) return;
+    std::vector<pool_slot*> all = core->table().slots();
+    while (all.size() < core->slots_needed()) all.push_back(&slots.emplace_back());
+    run([&](pool_effects& fx) { core->reclaim(all, now, fx); });
+  }
   /// The backend has aborted it.
   pool_slot& abort_ends() {
     pool_slot& s = next(aborting);

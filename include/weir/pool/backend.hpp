@@ -37,7 +37,7 @@ struct connect_context {
 /// - `is_broken(const connection&) noexcept -> bool`: cheap, asked whenever one comes back. Optional.
 /// - `abort(connection&) noexcept`: ends what it does, and what its peer does for it, now: shuts its socket down. Called
 /// from
-///   any thread while another one uses the connection, which it must not destroy; never at the same time as its destructor.
+///   any thread while another one uses the connection, which it must not destroy; never while it is moved or destroyed.
 ///   Does not wait. Optional: without it nothing is taken from a user who keeps it.
 template <class B>
 concept blocking_backend = std::move_constructible<typename B::connection> && requires(B& b, const connect_context& c) {

@@ -44,23 +44,26 @@ struct pool_config {
   queue_discipline waiting{};                          ///< who is served next; a connection costs 1
   bool predict = true;                                 ///< refuse at the door who would wait beyond its deadline
 
-  duration connect_timeout = std::chrono::seconds{5};          ///< > 0; a budget of its own, not the waiter's
+  duration connect_timeout = std::chrono::seconds{5};          ///< >= 1 ms; a budget of its own, not the waiter's
   duration validate_after_idle = std::chrono::seconds{1};      ///< >= 0; used without a question until then
-  duration validate_timeout = std::chrono::milliseconds{500};  ///< > 0
-  duration keepalive = std::chrono::seconds{30};               ///< > 0, +-10 %; duration::max(): off
-  duration max_lifetime = std::chrono::minutes{30};            ///< > 0; duration::max(): none
-  duration idle_timeout = std::chrono::minutes{10};            ///< > 0; down to min_size; duration::max(): none
+  duration validate_timeout = std::chrono::milliseconds{500};  ///< >= 1 ms
+  duration keepalive = std::chrono::seconds{30};               ///< >= 1 ms, +-10 %; duration::max(): off
+  duration max_lifetime = std::chrono::minutes{30};            ///< >= 1 ms; duration::max(): none
+  duration idle_timeout = std::chrono::minutes{10};            ///< >= 1 ms; down to min_size; duration::max(): none
   bool reset_on_return = true;                                 ///< if the backend can
-  duration reset_timeout = std::chrono::seconds{1};            ///< > 0
-  duration close_timeout = std::chrono::seconds{1};            ///< > 0
+  duration reset_timeout = std::chrono::seconds{1};            ///< >= 1 ms
+  duration close_timeout = std::chrono::seconds{1};            ///< >= 1 ms
 
   when_down on_down = when_down::fail_fast;
   std::uint32_t down_after = 3;  ///< failures to connect in a row with nothing alive, >= 1
   backoff probe{.initial = std::chrono::milliseconds{100}, .cap = std::chrono::milliseconds{500}};
   std::uint32_t purge_after = 3;                    ///< connections found broken within purge_window, 0 .. 16; 0: never
   duration purge_window = std::chrono::seconds{1};  ///< > 0
-  duration leak_after = std::chrono::seconds{30};   ///< in use for so long: reported; > 0; duration::max(): never
-  std::uint64_t seed = 0;                           ///< of lifetimes and backoffs
+  duration leak_after = std::chrono::seconds{30};   ///< in use for so long: reported; >= 1 ms; duration::max(): never
+  /// In use for so long after it was reported: aborted, and another one may be opened in its place; >= 1 ms;
+  /// duration::max(): never. Needs `leak_after`, and a backend with `abort`.
+  duration leak_reclaim = duration::max();
+  std::uint64_t seed = 0;  ///< of lifetimes and backoffs
 
   [[nodiscard]] std::uint32_t waiters_at_most() const noexcept {
     return max_waiters.value_or(
@@ -90,14 +93,25 @@ struct pool_config {
   if (auto e = within("purge_after", config.purge_after, 0, 16)) return e;
   if (config.order > idle_order::fifo) return wrong("order", "must be lifo or fifo");
   if (config.on_down > when_down::wait) return wrong("on_down", "must be fail_fast or wait");
-  const std::pair<std::string_view, duration> positive[] = {
-      {"acquire_timeout", config.acquire_timeout},   {"connect_timeout", config.connect_timeout},
-      {"validate_timeout", config.validate_timeout}, {"keepalive", config.keepalive},
-      {"max_lifetime", config.max_lifetime},         {"idle_timeout", config.idle_timeout},
-      {"reset_timeout", config.reset_timeout},       {"close_timeout", config.close_timeout},
-      {"purge_window", config.purge_window},         {"leak_after", config.leak_after}};
-  for (const auto& [field, value] : positive) {
+  for (const auto& [field, value] :
+       {std::pair{"acquire_timeout", config.acquire_timeout}, {"purge_window", config.purge_window}}) {
     if (value <= duration::zero()) return wrong(field, "must be > 0" + detail::is(value));
+  }
+  // What the pool looks at no more often than that.
+  const std::pair<std::string_view, duration> coarse[] = {{"connect_timeout", config.connect_timeout},
+                                                          {"validate_timeout", config.validate_timeout},
+                                                          {"keepalive", config.keepalive},
+                                                          {"max_lifetime", config.max_lifetime},
+                                                          {"idle_timeout", config.idle_timeout},
+                                                          {"reset_timeout", config.reset_timeout},
+                                                          {"close_timeout", config.close_timeout},
+                                                          {"leak_after", config.leak_after},
+                                                          {"leak_reclaim", config.leak_reclaim}};
+  for (const auto& [field, value] : coarse) {
+    if (value < std::chrono::milliseconds{1}) return wrong(field, "must be >= 1 ms" + detail::is(value));
+  }
+  if (config.leak_reclaim != duration::max() && config.leak_after == duration::max()) {
+    return wrong("leak_reclaim", "needs leak_after");
   }
   if (config.validate_after_idle < duration::zero()) {
     return wrong("validate_after_idle", "must be >= 0" + detail::is(config.validate_after_idle));

@@ -125,11 +125,15 @@ class pool_core : public detail::pool_watching {
   void put(pool_slot& slot, give_back how, time_point now, pool_effects& fx) {
     now = seen(now);
     if (slot.is_open()) table_.leave(slot);
-    assert(slot.state() == slot_state::in_use);
     if (slot.reported_use == slot.uses()) {
       ++counts_.leaks_returned;
       tell(pool_event_kind::returned_leak, slot, elapsed(slot.since(), now));
+      if (slot.state() == slot_state::lost) {
+        find_again(slot, how, now, fx);
+        return settle(now, fx);
+      }
     }
+    assert(slot.state() == slot_state::in_use);
     if (by_tenants()) queue_.gave_back(slot.tenant, 1);
     if (how == give_back::broken) note_broken(slot, now, fx);
     if (const close_reason why = end_of(slot, how); why == close_reason::detached) {
@@ -211,13 +215,21 @@ class pool_core : public detail::pool_watching {
 
   void was_closed(pool_slot& slot, time_point now, pool_effects& fx) {
     now = seen(now);
-    assert(slot.state() == slot_state::closing);
+    assert(slot.state() == slot_state::closing || slot.state() == slot_state::lost);
     vacate(slot, close_reason::none);
     settle(now, fx);
   }
 
   // ---- time --------------------------------------------------------------------------------------------------------
 
+  /// Takes the connections that `pass` has found (`has_leaks`) from their users, unless they came back: they are aborted,
+  /// and count no more. `slots`: all there are and new ones, `slots_needed()` together; swapped with the old storage.
+  void reclaim(std::vector<pool_slot*>& slots, time_point now, pool_effects& fx) {
+    now = seen(now);
+    if (slots.size() > table_.slots().size()) table_.grow(slots);
+    if (!closed_) lose_leaks(now, fx);
+    settle(now, fx);
+  }
   /// One of the connections that are to be aborted, each once; `aborted` says that it was. nullptr: no more.
   pool_slot* take_to_abort() noexcept {
     for (pool_slot* slot : table_.slots()) {
@@ -227,7 +239,7 @@ class pool_core : public detail::pool_watching {
   }
   void aborted(pool_slot& slot, time_point now, pool_effects& fx) {
     slot.aborting = false;
-    if (slot.state() == slot_state::closing) fx.jobs.push_back(slot);  // has come back meanwhile
+    if (!slot.is_held()) fx.jobs.push_back(slot);  // has come back meanwhile
     settle(seen(now), fx);
   }
   /// Its user is about to take the connection out: it will not be aborted any more. false: it is just being aborted; ask

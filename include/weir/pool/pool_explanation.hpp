@@ -27,8 +27,8 @@ struct connection_explanation {
   duration age{};
   std::uint64_t uses = 0;  ///< of the place
   std::uint32_t endpoint = 0;
-  pool_slot::use use{};  ///< in_use: by whom, since when, and where it was seen last
-  duration held{};       ///< in_use
+  pool_slot::use use{};  ///< in_use, lost: by whom, since when, and where it was seen last
+  duration held{};       ///< in_use, lost
 };
 
 struct pool_explanation {
@@ -50,7 +50,7 @@ inline void explain(pool_core& core, time_point now, pool_explanation& into) noe
         .slot = slot->id, .number = slot->number, .state = slot->state(), .uses = slot->uses(), .endpoint = slot->endpoint};
     if (c.state == slot_state::vacant || into.connections.size() == into.connections.capacity()) continue;
     if (c.state != slot_state::connecting) c.age = elapsed(slot->born, now);
-    if (c.state == slot_state::in_use && slot->read_use(c.use)) c.held = elapsed(c.use.since, now);
+    if (slot->is_held() && slot->read_use(c.use)) c.held = elapsed(c.use.since, now);
     into.connections.push_back(c);
   }
   const std::uint64_t last = core.events();
@@ -116,7 +116,7 @@ inline std::string json_of(const connection_explanation& c) {
       .number("connection", c.number)
       .text("state", slot_state_names[static_cast<std::size_t>(c.state)]);
   o.number("endpoint", c.endpoint).milliseconds("age_ms", c.age).number("uses", c.uses);
-  if (c.state == slot_state::in_use) {
+  if (c.state == slot_state::in_use || c.state == slot_state::lost) {
     o.text("tag", c.use.tag).milliseconds("held_ms", c.held).text("site", place(c.use.file, c.use.line));
     if (c.use.touched_file != nullptr) o.text("last_site", place(c.use.touched_file, c.use.touched_line));
   }

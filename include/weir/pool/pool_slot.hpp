@@ -113,6 +113,11 @@ class alignas(detail::cache_line) pool_slot : public detail::list_hook {
   [[nodiscard]] slot_state state() const noexcept {
     return static_cast<slot_state>(word_.load(detail::acquire) & state_mask);
   }
+  /// Its user has not given it back. Under the pool's lock.
+  [[nodiscard]] bool is_held() const noexcept {
+    const slot_state s = state();
+    return s == slot_state::in_use || (s == slot_state::lost && due == never);
+  }
   [[nodiscard]] bool is_open() const noexcept { return (word_.load(detail::relaxed) & open_bit) != 0; }
   /// Precondition: not open.
   void set_state(slot_state s) noexcept { word_.store(static_cast<std::uint32_t>(s), detail::release); }
@@ -196,10 +201,11 @@ class alignas(detail::cache_line) pool_slot : public detail::list_hook {
   bool overdue = false;  ///< what is under way takes too long
   bool unheard = false;  ///< and the shell does not know yet
   bool keeping_alive = false;
-  bool to_abort = false;   ///< the shell does not know yet that it is to be aborted
-  bool aborting = false;   ///< it is, or is about to be: what comes back meanwhile is closed after it
-  bool aborted = false;    ///< of no use any more to who has it
-  bool detaching = false;  ///< its user takes it out: not to be aborted any more
+  std::uint64_t leaked_use = 0;  ///< the use that is to be ended, for having lasted too long
+  bool to_abort = false;         ///< the shell does not know yet that it is to be aborted
+  bool aborting = false;         ///< it is, or is about to be: what comes back meanwhile is closed after it
+  bool aborted = false;          ///< of no use any more to who has it
+  bool detaching = false;        ///< its user takes it out: not to be aborted any more
 };
 
 }  // namespace weir::inline v0

@@ -33,6 +33,7 @@ struct pool_snapshot {
 
   std::uint64_t opened = 0, connect_failed = 0, connect_timed_out = 0;
   std::array<std::uint64_t, close_reason_count> closed_for{};  ///< by close_reason
+  std::uint32_t lost = 0;  ///< aborted for not being given back (leak_reclaim), and still not
   std::uint64_t leaks_suspected = 0, leaks_returned = 0, purges = 0, outages = 0;
   std::uint64_t events = 0;
 
@@ -66,7 +67,7 @@ inline pool_snapshot take_snapshot(pool_core& core, time_point now) noexcept {
   for (const pool_slot* slot : core.table().slots()) {
     uses += slot->uses();
     s.in_use_seconds += std::chrono::duration<double>(slot->held.sum()).count();
-    if (slot->state() == slot_state::in_use) {
+    if (slot->is_held()) {
       s.in_use_seconds += std::max(0.0, std::chrono::duration<double>(elapsed(slot->since(), now)).count());
     }
   }
@@ -94,6 +95,7 @@ inline pool_snapshot take_snapshot(pool_core& core, time_point now) noexcept {
   s.connect_failed = totals.connect_failed;
   s.connect_timed_out = totals.connect_timed_out;
   s.closed_for = totals.closed_for;
+  s.lost = core.table().count(slot_state::lost);
   s.leaks_suspected = totals.leaks_suspected;
   s.leaks_returned = totals.leaks_returned;
   s.purges = totals.purges;

@@ -156,7 +156,11 @@ TEST_F(BlockingPool, ConfigurationsThatAreWrongSayWhich) {
   };
   EXPECT_EQ(message({.max_size = 0}), "pool_config.max_size: must be in [1, 10000], is 0");
   EXPECT_EQ(message({.max_size = 2, .min_size = 3}), "pool_config.min_size: must be in [0, 2], is 3");
-  EXPECT_EQ(message({.connect_timeout = 0s}), "pool_config.connect_timeout: must be > 0, is 0 ns");
+  EXPECT_EQ(message({.connect_timeout = 0s}), "pool_config.connect_timeout: must be >= 1 ms, is 0 ns");
+  EXPECT_EQ(message({.max_lifetime = 5ns}), "pool_config.max_lifetime: must be >= 1 ms, is 5 ns");
+  EXPECT_EQ(message({.acquire_timeout = 0s}), "pool_config.acquire_timeout: must be > 0, is 0 ns");
+  EXPECT_EQ(message({.leak_reclaim = 1s}), "pool_config.leak_reclaim: needs a backend with abort(connection&)");
+  EXPECT_EQ(message({.leak_after = duration::max(), .leak_reclaim = 1s}), "pool_config.leak_reclaim: needs leak_after");
   EXPECT_EQ(message({.probe = {.cap = 0s}}), "pool_config.probe.cap: must be > 0, is 0 ns");
   auto pool = make({.name = "a"});
   const auto wrong = pool.reconfigure({.name = "b"});
@@ -341,6 +345,53 @@ TEST_F(BlockingPool, ADrainEndsAtItsDeadlineAndAbortsWhatIsInUse) {
   kept.reset();
   EXPECT_EQ(s.closes, 2) << "but the one that was taken out";
   EXPECT_EQ(backend.s->connects, 3);
+}
+
+TEST_F(BlockingPool, WhatIsKeptForTooLongIsAbortedAndReplaced) {
+  abortable backend{{&s}};
+  auto aborted = backend.aborted;
+  std::optional<tested<abortable>::lease> kept;
+  {
+    tested<abortable> pool{
+        backend, {.max_size = 1, .min_size = 1, .leak_after = 1s, .leak_reclaim = 1s}, pool_threads{0}, {}, clock};
+    pool.tick();
+    kept.emplace(std::move(*pool.try_acquire({.tag = "forgetful"})));
+    clock.advance(2s);
+    while (pool.tick()) {
+    }
+    EXPECT_EQ(*aborted, 1);
+    auto another = pool.try_acquire();
+    ASSERT_TRUE(another);
+    EXPECT_EQ((*another)->number, 2);
+    EXPECT_EQ((*kept)->number, 1) << "is still there for its user";
+    EXPECT_EQ(pool.snapshot().lost, 1u);
+    EXPECT_EQ(pool.snapshot().now.total(), 1u);
+    EXPECT_DOUBLE_EQ(pool.snapshot().in_use_seconds, 2.0);
+    const std::string json = to_json(pool.explain());
+    EXPECT_NE(json.find(R"("state":"lost","endpoint":0,"age_ms":2000.000000,"uses":1,"tag":"forgetful")"),
+              std::string::npos)
+        << json;
+    EXPECT_FALSE(pool.reconfigure({.max_size = 2, .min_size = 2, .max_connecting = 2}));
+    while (pool.tick()) {
+    }
+    EXPECT_EQ(pool.snapshot().now.total(), 2u) << "the lost place is none of these";
+    kept->release();
+    while (pool.tick()) {
+    }
+    EXPECT_EQ(s.closes, 1);
+    EXPECT_EQ(pool.snapshot().lost, 0u);
+    EXPECT_EQ(pool.snapshot().leaks_returned, 1u);
+    EXPECT_EQ(pool.snapshot().immediate, 2u);
+    kept.emplace(std::move(*another));
+    clock.advance(40s);
+    pool.reconfigure({.max_size = 2, .min_size = 2, .leak_after = 1s, .leak_reclaim = 1s});
+    while (pool.tick()) {
+    }
+    EXPECT_EQ(*aborted, 2);
+  }
+  EXPECT_EQ(s.connects - s.closes, 1) << "the lost one may outlive the pool";
+  kept.reset();
+  EXPECT_EQ(s.connects - s.closes, 0);
 }
 
 TEST_F(BlockingPool, WaitingForThePoolCanBeStopped) {

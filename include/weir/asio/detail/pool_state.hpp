@@ -199,7 +199,7 @@ class asio_pool_state final
 
   void done(slot_type& slot) noexcept {
     const slot_state s = slot.state();
-    if (s == slot_state::closing) slot.conn.reset();
+    if (s == slot_state::closing || s == slot_state::lost) slot.conn.reset();
     this->with_core([&](pool_core& core, time_point now, pool_effects& fx) {
       switch (s) {
         case slot_state::connecting: return core.connected(slot, now, fx);
@@ -213,7 +213,7 @@ class asio_pool_state final
     const slot_state s = slot.state();
     std::shared_ptr<const connect_failure> cause;
     if (s == slot_state::connecting) cause = cause_of(why, this->now());
-    if (s == slot_state::connecting || s == slot_state::closing) slot.conn.reset();
+    if (s != slot_state::validating && s != slot_state::resetting) slot.conn.reset();
     this->with_core([&](pool_core& core, time_point now, pool_effects& fx) {
       switch (s) {
         case slot_state::connecting: return core.connect_failed(slot, std::move(cause), now, fx);

@@ -149,7 +149,7 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
 
   pool_shell(Backend backend, const pool_config& config, Observer observer, Clock clock)
       : backend_(std::move(backend)), clock_(std::move(clock)), publisher_(std::move(observer)) {
-    throw_if(validate(config));
+    throw_if(check(config));
     fresh_for_.store(config.validate_after_idle.count(), relaxed);
     reset_on_return_.store(config.reset_on_return, relaxed);
     core_.emplace(config,
@@ -253,7 +253,12 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
   }
 
   void see_time() noexcept {
-    act([](pool_core& core, time_point now, pool_effects& fx) { core.pass(now, fx); });
+    const bool leaks = act([](pool_core& core, time_point now, pool_effects& fx) {
+      core.pass(now, fx);
+      return core.has_leaks();
+    });
+    if (leaks) [[unlikely]]
+      reclaim();
   }
 
   void suspend() noexcept {
@@ -279,34 +284,10 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
   }
 
   std::optional<config_error> reconfigure(pool_config config) {
-    if (auto wrong = validate(config)) return wrong;
-    std::vector<pool_slot*> slots;
-    std::optional<config_error> wrong;
-    scoped_lock one_at_a_time{reconfiguring_};
-    {
-      scoped_lock lock{mutex_};
-      const pool_config& old = core_->config();
-      const auto keep = [&](bool same, const char* field) {
-        if (!same) wrong = config_error{std::string{"pool_config."} + field, "cannot be changed while the pool exists"};
-      };
-      keep(config.name == old.name, "name");
-      keep(config.endpoints == old.endpoints, "endpoints");
-      keep(config.order == old.order, "order");
-      const auto same_tenants = [&] {
-        const queue_discipline &now = config.waiting, &was = old.waiting;
-        const bool by_tenants = now.order == queue_order::tenants;
-        if (by_tenants != (was.order == queue_order::tenants)) return false;
-        return !by_tenants || std::equal(now.tenants.begin(), now.tenants.end(), was.tenants.begin(), was.tenants.end(),
-                                         [](const auto& a, const auto& b) { return a.tenant == b.tenant; });
-      };
-      keep(same_tenants(), "waiting.tenants");
-    }
-    if (wrong) return wrong;
-    slots = more_slots(config.max_size);
-    wait_queue_storage line{config.waiters_at_most(), config.waiting};
-    fresh_for_.store(config.validate_after_idle.count(), relaxed);
-    reset_on_return_.store(config.reset_on_return, relaxed);
-    act([&](pool_core& core, time_point now, pool_effects& fx) { core.reconfigure(config, slots, line, now, fx); });
+    if (auto wrong = check(config)) return wrong;
+    consequences next;
+    if (auto wrong = apply(config, next)) return wrong;
+    follow(next);
     return std::nullopt;
   }
 
@@ -370,34 +351,22 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
  protected:
   ~pool_shell() = default;
 
-  /// Runs `decide` under the lock, and after it whatever follows. `now`: read before.
+  /// Runs `f` under the lock, and after it whatever follows. `now`: read before.
   template <class F>
-  auto act(time_point now, F&& decide) noexcept {
+  auto act(time_point now, F&& f) noexcept {
     consequences next;
-    const auto locked = [&] {
-      scoped_lock lock{mutex_};
-      const auto before = core_->events();
-      if constexpr (std::is_void_v<std::invoke_result_t<F, pool_core&, time_point, pool_effects&>>) {
-        decide(*core_, now, next.effects);
-        conclude(before, next);
-      } else {
-        const auto answer = decide(*core_, now, next.effects);
-        conclude(before, next);
-        return answer;
-      }
-    };
-    if constexpr (std::is_void_v<decltype(locked())>) {
-      locked();
+    if constexpr (std::is_void_v<std::invoke_result_t<F, pool_core&, time_point, pool_effects&>>) {
+      decide(now, next, f);
       follow(next);
     } else {
-      const auto answer = locked();
+      const auto answer = decide(now, next, f);
       follow(next);
       return answer;
     }
   }
   template <class F>
-  auto act(F&& decide) noexcept {
-    return act(clock_.now(), std::forward<F>(decide));
+  auto act(F&& f) noexcept {
+    return act(clock_.now(), std::forward<F>(f));
   }
 
   /// `wake` of the last call of `wake_at` has come.
@@ -455,6 +424,20 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
     sleeper* on_deck = nullptr;
     bool told = false;
   };
+
+  template <class F>
+  auto decide(time_point now, consequences& next, F&& f) noexcept {
+    scoped_lock lock{mutex_};
+    const auto before = core_->events();
+    if constexpr (std::is_void_v<std::invoke_result_t<F, pool_core&, time_point, pool_effects&>>) {
+      f(*core_, now, next.effects);
+      conclude(before, next);
+    } else {
+      const auto answer = f(*core_, now, next.effects);
+      conclude(before, next);
+      return answer;
+    }
+  }
 
   void conclude(std::uint64_t events_before, consequences& next) noexcept WEIR_REQUIRES(mutex_) {
     next.told = core_->events() != events_before;
@@ -537,6 +520,67 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
       }
       publisher_.publish([&](std::uint64_t) { return event; });
     }
+  }
+
+  /// `next`: what is to be done after this. Nobody is called under `reconfiguring_`.
+  std::optional<config_error> apply(pool_config& config, consequences& next) {
+    std::optional<config_error> wrong;
+    std::uint32_t lost = 0;
+    scoped_lock one_at_a_time{reconfiguring_};
+    {
+      scoped_lock lock{mutex_};
+      const pool_config& old = core_->config();
+      lost = core_->table().count(slot_state::lost);
+      const auto keep = [&](bool same, const char* field) {
+        if (!same) wrong = config_error{std::string{"pool_config."} + field, "cannot be changed while the pool exists"};
+      };
+      keep(config.name == old.name, "name");
+      keep(config.endpoints == old.endpoints, "endpoints");
+      keep(config.order == old.order, "order");
+      const auto same_tenants = [&] {
+        const queue_discipline &now = config.waiting, &was = old.waiting;
+        const bool by_tenants = now.order == queue_order::tenants;
+        if (by_tenants != (was.order == queue_order::tenants)) return false;
+        return !by_tenants || std::equal(now.tenants.begin(), now.tenants.end(), was.tenants.begin(), was.tenants.end(),
+                                         [](const auto& a, const auto& b) { return a.tenant == b.tenant; });
+      };
+      keep(same_tenants(), "waiting.tenants");
+    }
+    if (wrong) return wrong;
+    std::vector<pool_slot*> slots = more_slots(config.max_size + lost);
+    wait_queue_storage line{config.waiters_at_most(), config.waiting};
+    fresh_for_.store(config.validate_after_idle.count(), relaxed);
+    reset_on_return_.store(config.reset_on_return, relaxed);
+    decide(clock_.now(), next,
+           [&](pool_core& core, time_point now, pool_effects& fx) { core.reconfigure(config, slots, line, now, fx); });
+    return std::nullopt;
+  }
+
+  [[gnu::noinline]] void reclaim() noexcept {
+    consequences next;
+    {
+      scoped_lock one_at_a_time{reconfiguring_};
+      std::uint32_t needed = 0;
+      {
+        scoped_lock lock{mutex_};
+        needed = core_->slots_needed();
+      }
+      std::vector<pool_slot*> slots;
+      try {
+        slots = more_slots(needed);
+      } catch (const std::bad_alloc&) {
+        return;  // another time
+      }
+      decide(clock_.now(), next, [&](pool_core& core, time_point now, pool_effects& fx) { core.reclaim(slots, now, fx); });
+    }
+    follow(next);
+  }
+
+  /// What `validate` cannot know.
+  static std::optional<config_error> check(const pool_config& config) {
+    if (auto wrong = validate(config)) return wrong;
+    if (aborts<Backend> || config.leak_reclaim == duration::max()) return std::nullopt;
+    return config_error{"pool_config.leak_reclaim", "needs a backend with abort(connection&)"};
   }
 
   /// The slots that there are, and new ones up to `size`.

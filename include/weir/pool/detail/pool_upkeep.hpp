@@ -23,6 +23,12 @@ class pool_upkeep : public pool_places {
     }
     return nullptr;
   }
+  /// Connections were found that are to be taken from their users.
+  [[nodiscard]] bool has_leaks() const noexcept { return leaks_ != 0 && !closed_; }
+  /// How many slots there have to be for `reclaim` to do so. Never more are lost at a time than max_size.
+  [[nodiscard]] std::uint32_t slots_needed() const noexcept {
+    return config_.max_size + std::min(table_.count(slot_state::lost) + leaks_, config_.max_size);
+  }
   [[nodiscard]] const size_advisor& advisor() const noexcept { return advisor_; }
 
  protected:
@@ -35,6 +41,7 @@ class pool_upkeep : public pool_places {
   /// Looks at every place: what takes too long, what is due, what has not come back.
   void look_around(time_point now, pool_effects& fx) {
     look_at_ = never;
+    leaks_ = 0;
     table_.shut_all();
     take_sample(now);
     for (pool_slot* slot : table_.slots()) {
@@ -49,6 +56,38 @@ class pool_upkeep : public pool_places {
     if (table_.alive() != 0) look_at_ = std::min(look_at_, later(now, look_every()));
     look_at_ = std::max(look_at_, later(now, std::chrono::milliseconds{1}));
     open_all();
+  }
+
+  /// Whether its user is still the one who had it for too long.
+  [[nodiscard]] static bool is_leaked(const pool_slot& slot) noexcept {
+    return slot.state() == slot_state::in_use && !slot.is_open() && slot.leaked_use == slot.uses() && !slot.detaching;
+  }
+  /// As many as the table has room for, beside max_size others.
+  void lose_leaks(time_point now, pool_effects& fx) {
+    leaks_ = 0;
+    for (pool_slot* slot : table_.slots()) {
+      const std::uint64_t places = std::uint64_t{config_.max_size} + table_.count(slot_state::lost);
+      if (is_leaked(*slot) && table_.slots().size() > places) lose(*slot, now, fx);
+    }
+  }
+  /// What its user has counts no more; it is closed when he gives it back.
+  void lose(pool_slot& slot, time_point now, pool_effects& fx) {
+    if (by_tenants()) queue_.gave_back(slot.tenant, 1);
+    table_.become(slot, slot_state::lost);
+    slot.due = never;
+    slot.overdue = false;
+    slot.closing = close_reason::leak;
+    ++counts_.closed_for[static_cast<std::size_t>(close_reason::leak)];
+    tell(pool_event_kind::closed, slot, elapsed(slot.born, now));
+    abort(slot, fx);
+  }
+  /// He does.
+  void find_again(pool_slot& slot, give_back how, time_point now, pool_effects& fx) {
+    if (how == give_back::detached) return vacate(slot, close_reason::none);
+    slot.began = now;
+    slot.due = later(now, config_.close_timeout);
+    look_at_ = std::min(look_at_, slot.due);
+    if (!slot.aborting) fx.jobs.push_back(slot);
   }
 
   [[nodiscard]] duration look_every() const noexcept {
@@ -73,7 +112,7 @@ class pool_upkeep : public pool_places {
       seen.uses += slot->uses();
       seen.held += held;
       seen.in_use_seconds += std::chrono::duration<double>(held).count();
-      if (slot->state() != slot_state::in_use) continue;
+      if (!slot->is_held()) continue;
       --seen.uses;
       seen.in_use_seconds += std::chrono::duration<double>(elapsed(slot->since(), now)).count();
     }
@@ -100,16 +139,25 @@ class pool_upkeep : public pool_places {
   }
 
   void look_at_user(pool_slot& slot, time_point now) noexcept {
+    if (config_.leak_after == duration::max()) return;
     const std::uint64_t use = slot.uses();
-    if (config_.leak_after == duration::max() || slot.reported_use == use) return;
     const time_point suspect_at = later(slot.since(), config_.leak_after);
-    if (suspect_at > now) {
-      look_at_ = std::min(look_at_, suspect_at);
-      return;
+    if (slot.reported_use != use) {
+      if (suspect_at > now) {
+        look_at_ = std::min(look_at_, suspect_at);
+        return;
+      }
+      slot.reported_use = use;
+      ++counts_.leaks_suspected;
+      tell(pool_event_kind::suspected_leak, slot, elapsed(slot.since(), now));
     }
-    slot.reported_use = use;
-    ++counts_.leaks_suspected;
-    tell(pool_event_kind::suspected_leak, slot, elapsed(slot.since(), now));
+    if (config_.leak_reclaim == duration::max() || closed_ || slot.detaching) return;
+    if (const time_point reclaim_at = later(suspect_at, config_.leak_reclaim); reclaim_at > now) {
+      look_at_ = std::min(look_at_, reclaim_at);
+    } else {
+      slot.leaked_use = use;
+      ++leaks_;
+    }
   }
 
   void look_at_idle(pool_slot& slot, time_point now, pool_effects& fx) {
@@ -136,6 +184,7 @@ class pool_upkeep : public pool_places {
     }
   }
 
+  std::uint32_t leaks_ = 0;  // found when it looked around last
   struct sample_totals {
     time_point at{};
     std::uint64_t uses = 0, arrivals = 0;
