@@ -49,6 +49,7 @@ enum class errc : std::uint8_t {
   cancelled,            ///< the caller gave up
   budget_exhausted,     ///< the retry and hedge budget is used up
   room_full,            ///< the waiting room takes no more users
+  self_deadlock,        ///< the caller holds everything that it waits for
 };
 
 /// What a caller does about it.
@@ -88,6 +89,7 @@ inline constexpr errc_info errc_table[] = {
     {errc::cancelled, condition::cancelled, 499, "cancelled", "cancelled by the caller"},
     {errc::budget_exhausted, condition::rejected, 503, "budget_exhausted", "the retry budget is used up"},
     {errc::room_full, condition::rejected, 503, "room_full", "the waiting room is full"},
+    {errc::self_deadlock, condition::never, 500, "self_deadlock", "the caller holds everything that it waits for"},
 };
 
 /// The table's row of a code. Precondition: `code` is an enumerator.

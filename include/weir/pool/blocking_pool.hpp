@@ -13,6 +13,7 @@
 /// Connections are handed to waiters in order, never to one whose time is up; threads of the pool's own connect, validate,
 /// reset and close. Thread-safe.
 
+#include <weir/core/detail/per_thread.hpp>
 #include <weir/pool/detail/failure_cause.hpp>
 #include <weir/pool/detail/pool_crew.hpp>
 #include <weir/pool/detail/pool_handle.hpp>
@@ -20,6 +21,7 @@
 #include <weir/pool/detail/sleeper.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <concepts>
 #include <cstdint>
 #include <exception>
@@ -47,6 +49,7 @@ class blocking_pool_state final
   /// `threads`: 0: the user calls `tick`.
   blocking_pool_state(Backend backend, const pool_config& config, std::uint32_t threads, Observer observer, Clock clock)
       : base(std::move(backend), config, std::move(observer), std::move(clock)),
+        detects_self_deadlock_(config.detect_self_deadlock),
         crew_(threads),
         deck_(std::clamp(std::thread::hardware_concurrency(), 1u, config.max_size)) {}
 
@@ -64,15 +67,21 @@ class blocking_pool_state final
     return crew_.run_all();
   }
 
+  answer try_acquire(const pool_call& c) noexcept {
+    auto a = base::try_acquire(c);
+    if (detects_self_deadlock_) [[unlikely]]
+      base::is_with(a, my_number());
+    return a;
+  }
   answer acquire(const pool_call& c, std::stop_token stop) noexcept {
-    auto first = base::try_first(c);
-    if (first || !waiting_helps(first.error())) return first;
-    blocked waiter;
-    if (auto refused = base::wait(waiter, c)) return std::move(*refused);
-    const auto give_up = [&] { base::cancel(waiter); };
-    std::stop_callback on_stop{std::move(stop), give_up};
-    wait_for(waiter);
-    return waiter.take();
+    auto a = acquire_or_wait(c, std::move(stop));
+    if (detects_self_deadlock_) [[unlikely]]
+      base::is_with(a, my_number());
+    return a;
+  }
+  /// By who has it now.
+  void touched(slot_type& slot) noexcept {
+    if (detects_self_deadlock_) slot.is_with(my_number());
   }
 
   pool_result<drain_report> drain(time_point deadline, std::stop_token stop) {
@@ -102,6 +111,26 @@ class blocking_pool_state final
   }
 
  private:
+  answer acquire_or_wait(const pool_call& c, std::stop_token stop) noexcept {
+    auto first = base::try_first(c);
+    if (first || !waiting_helps(first.error())) return first;
+    if (detects_self_deadlock_) [[unlikely]] {
+      if (auto refused = base::refuse_if_all_are_with(my_number())) return std::move(*refused);
+    }
+    blocked waiter;
+    if (auto refused = base::wait(waiter, c)) return std::move(*refused);
+    const auto give_up = [&] { base::cancel(waiter); };
+    std::stop_callback on_stop{std::move(stop), give_up};
+    wait_for(waiter);
+    return waiter.take();
+  }
+  /// Of this thread; unlike an id it is never used again.
+  static std::uint64_t my_number() noexcept {
+    static constinit std::atomic<std::uint64_t> last{0};
+    std::uint64_t& mine = per_thread<blocking_pool_state, std::uint64_t, 0>::mine();
+    return mine != 0 ? mine : mine = last.fetch_add(1, relaxed) + 1;
+  }
+
   struct blocked : operation {
     blocked() noexcept : bed(&sleeper::mine()) {
       bed->set_on_deck(false);
@@ -231,6 +260,7 @@ class blocking_pool_state final
   static constexpr double quick = 20'000;  // hand-offs per second, from which on being awake is worth its processor time
   static constexpr int most_yields = 1000;
 
+  const bool detects_self_deadlock_;
   pool_crew crew_;
   const std::uint32_t deck_;  // how many in line are awake: as many as can be served at a time
 };
@@ -264,7 +294,8 @@ class basic_blocking_pool : public detail::pool_handle<detail::blocking_pool_sta
 
   /// Blocks this thread until there is a connection, `c.deadline` (at most pool_config.acquire_timeout), or `stop`.
   /// Errors: those of try_acquire but over_capacity and suspended; queue_full, would_miss_deadline, quota, wait_timeout,
-  /// shed, cancelled.
+  /// shed, cancelled; with pool_config.detect_self_deadlock: self_deadlock. That is about leases which this thread
+  /// acquired; who takes one over from another thread says so with its `touch()`.
   [[nodiscard]] pool_result<lease> acquire(const call& c = {}, std::stop_token stop = {},
                                            const std::source_location& where = std::source_location::current()) noexcept {
     return state_->acquire({c, where}, std::move(stop));

@@ -63,6 +63,9 @@ struct pool_config {
   /// In use for so long after it was reported: aborted, and another one may be opened in its place; >= 1 ms;
   /// duration::max(): never. Needs `leak_after`, and a backend with `abort`.
   duration leak_reclaim = duration::max();
+  /// blocking_pool: a thread that would wait while it has all connections itself is told errc::self_deadlock at once. A few
+  /// nanoseconds for each acquire: for debug builds and tests.
+  bool detect_self_deadlock = false;
   std::uint64_t seed = 0;  ///< of lifetimes and backoffs
 
   [[nodiscard]] std::uint32_t waiters_at_most() const noexcept {

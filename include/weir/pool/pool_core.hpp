@@ -69,6 +69,7 @@ class pool_core : public detail::pool_watching {
       case errc::closed: ++counts_.closed; break;
       case errc::suspended: ++counts_.suspended; break;
       case errc::backend_down: ++counts_.backend_down; break;
+      case errc::self_deadlock: ++counts_.self_deadlock; break;
       default: ++counts_.refused; break;
     }
   }

@@ -83,7 +83,7 @@ inline void write_counts(pool_metric_writer& out, const pool_snapshot& s) {
   out.family("pool_acquire_total", "Acquires that have ended, by how.", metric_type::counter);
   const std::pair<const char*, std::uint64_t> results[] = {{"immediate", s.immediate},
                                                            {"waited", s.waited},
-                                                           {"timeout", s.timeout + s.expired},
+                                                           {"timeout", s.timeout + s.expired + s.self_deadlock},
                                                            {"predicted", s.predicted},
                                                            {"queue_full", s.queue_full + s.refused},
                                                            {"codel", s.codel},

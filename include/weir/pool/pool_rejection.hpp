@@ -127,6 +127,7 @@ namespace detail {
   if (why == errc::would_miss_deadline) {
     return "no connection expected in time (predicted wait " + short_duration(why.predicted_wait()) + ")";
   }
+  if (why == errc::self_deadlock) return "this thread holds every connection itself";
   if (why == errc::over_capacity) return "no connection is free";
   if (why == errc::queue_full) return "too many wait for a connection";
   if (why == errc::shed) return "given up after " + short_duration(waited) + " to keep the others in time";

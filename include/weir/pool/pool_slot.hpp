@@ -138,6 +138,11 @@ class alignas(detail::cache_line) pool_slot : public detail::list_hook {
     touched_line_.store(where.line(), detail::relaxed);
     touched_file_.store(where.file_name(), detail::relaxed);
   }
+  /// `thread` has it: a number of the caller's, not 0.
+  void is_with(std::uint64_t thread) noexcept {
+    holder_.store(thread, detail::relaxed);
+    holder_use_.store(uses(), detail::relaxed);
+  }
   /// Counts the use that ends now, and notes since when the connection will have been idle.
   void end_use(time_point now, duration fresh) noexcept {
     held.record(elapsed(since(), now));
@@ -148,6 +153,10 @@ class alignas(detail::cache_line) pool_slot : public detail::list_hook {
 
   // By anybody.
   [[nodiscard]] std::uint64_t uses() const noexcept { return uses_.load(detail::acquire); }
+  /// Whether `is_with(thread)` was said of the present use.
+  [[nodiscard]] bool was_with(std::uint64_t thread) const noexcept {
+    return holder_.load(detail::relaxed) == thread && holder_use_.load(detail::relaxed) == uses();
+  }
   /// Whose it is; false: it went from one to the next just now.
   [[nodiscard]] bool read_use(use& u) const noexcept {
     const std::uint64_t before = uses();
@@ -180,6 +189,7 @@ class alignas(detail::cache_line) pool_slot : public detail::list_hook {
  private:
   detail::atomic<const char*> file_{nullptr}, touched_file_{nullptr};
   detail::shared_text tag_;
+  detail::atomic<std::uint64_t> holder_{0}, holder_use_{0};
 
  public:
   coarse_histogram held;  ///< how long its uses lasted, over all connections of this place

@@ -29,7 +29,8 @@ struct pool_snapshot {
 
   // Every acquire that has ended is in one of these.
   std::uint64_t immediate = 0, waited = 0, timeout = 0, predicted = 0, queue_full = 0, codel = 0, quota = 0,
-                backend_down = 0, cancelled = 0, closed_refused = 0, expired = 0, suspended = 0, refused = 0;
+                backend_down = 0, cancelled = 0, closed_refused = 0, expired = 0, suspended = 0, refused = 0,
+                self_deadlock = 0;
 
   std::uint64_t opened = 0, connect_failed = 0, connect_timed_out = 0;
   std::array<std::uint64_t, close_reason_count> closed_for{};  ///< by close_reason
@@ -39,7 +40,8 @@ struct pool_snapshot {
 
   [[nodiscard]] std::uint64_t granted() const noexcept { return immediate + waited; }
   [[nodiscard]] std::uint64_t rejected() const noexcept {
-    return timeout + predicted + queue_full + codel + quota + backend_down + closed_refused + expired + suspended + refused;
+    return timeout + predicted + queue_full + codel + quota + backend_down + closed_refused + expired + suspended +
+           refused + self_deadlock;
   }
   /// The ledger: granted + rejected + cancelled + waiting.
   [[nodiscard]] std::uint64_t arrivals() const noexcept { return granted() + rejected() + cancelled + now.waiting; }
@@ -90,6 +92,7 @@ inline pool_snapshot take_snapshot(pool_core& core, time_point now) noexcept {
   s.expired = totals.expired + done.expired;
   s.suspended = totals.suspended;
   s.refused = totals.refused;
+  s.self_deadlock = totals.self_deadlock;
 
   s.opened = totals.opened;
   s.connect_failed = totals.connect_failed;

@@ -394,6 +394,42 @@ TEST_F(BlockingPool, WhatIsKeptForTooLongIsAbortedAndReplaced) {
   EXPECT_EQ(s.connects - s.closes, 0);
 }
 
+TEST_F(BlockingPool, WhoWaitsForItselfIsToldSo) {
+  for (const bool detects : {true, false}) {
+    pool_config config{
+        .max_size = 2, .min_size = 2, .max_connecting = 2, .max_waiters = 0, .detect_self_deadlock = detects};
+    auto pool = make(config);
+    while (pool.tick()) {
+    }
+    const auto alone = [&] { return pool.acquire().error(); };
+    const auto on_another_thread = [&] {
+      pool_rejection why;
+      std::thread{[&] { why = alone(); }}.join();
+      return why;
+    };
+    auto a = pool.acquire();
+    auto b = pool.try_acquire();
+    ASSERT_TRUE(a && b);
+    EXPECT_EQ(alone(), detects ? errc::self_deadlock : errc::queue_full);
+    EXPECT_EQ(on_another_thread(), errc::queue_full) << "this one may wait: for us";
+    if (!detects) continue;
+    EXPECT_EQ(alone(), condition::never);
+    EXPECT_NE(alone().message().find("this thread holds every connection itself (total=2/2"), std::string::npos);
+    EXPECT_EQ(pool.snapshot().self_deadlock, 3u);
+    EXPECT_EQ(pool.snapshot().arrivals(), 6u);
+    std::thread{[&] { b->touch(); }}.join();
+    EXPECT_EQ(alone(), errc::queue_full) << "another thread has taken it over";
+    b->touch();
+    EXPECT_EQ(alone(), errc::self_deadlock);
+    b->release_clean();
+    std::thread{[&] { b = pool.try_acquire(); }}.join();
+    ASSERT_TRUE(b);
+    EXPECT_EQ(alone(), errc::queue_full) << "it is another use of that connection";
+    config.detect_self_deadlock = false;
+    EXPECT_TRUE(pool.reconfigure(config));
+  }
+}
+
 TEST_F(BlockingPool, WaitingForThePoolCanBeStopped) {
   auto pool = make({.max_size = 2, .min_size = 2, .max_connecting = 2, .on_down = when_down::wait});
   s.refuses = true;

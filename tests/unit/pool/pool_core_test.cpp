@@ -211,6 +211,24 @@ TEST(PoolCore, WhatWasTakenInVainServesWhoHasLinedUpMeanwhile) {
   }
 }
 
+TEST(PoolCore, KnowsWhetherAllAreWithOneThread) {
+  pool_driver pool{{.max_size = 2, .max_connecting = 2}};
+  auto& a = pool.ask();
+  pool.finish_jobs();
+  a.slot->is_with(7);
+  EXPECT_FALSE(pool.core->are_all_with(7)) << "one more can be opened";
+  auto& b = pool.ask();
+  EXPECT_FALSE(pool.core->are_all_with(7)) << "and it is on its way";
+  pool.finish_jobs();
+  b.slot->is_with(7);
+  EXPECT_TRUE(pool.core->are_all_with(7));
+  EXPECT_FALSE(pool.core->are_all_with(8));
+  auto& next = pool.ask();
+  pool.put(a.slot);
+  ASSERT_TRUE(next.granted());
+  EXPECT_FALSE(pool.core->are_all_with(7)) << "another one's by now, who has not said so yet";
+}
+
 // ---- validation ----
 
 TEST(PoolCore, WhatLayIdleForLongIsAskedFirst) {

@@ -31,7 +31,7 @@ class pool_places {
   /// What happened, in calls or connections, since construction.
   struct counts {
     std::uint64_t refused = 0;  ///< did not want to wait
-    std::uint64_t expired = 0, suspended = 0, backend_down = 0, closed = 0;
+    std::uint64_t expired = 0, suspended = 0, backend_down = 0, closed = 0, self_deadlock = 0;
     std::uint64_t waited = 0;            ///< granted after waiting
     std::uint64_t shed_when_down = 0;    ///< of those who waited
     std::uint64_t expired_handoffs = 0;  ///< granted when the time was up: never
@@ -53,6 +53,15 @@ class pool_places {
   [[nodiscard]] const counts& totals() const noexcept { return counts_; }
   [[nodiscard]] const durations& lasted() const noexcept { return durations_; }
   [[nodiscard]] const pool_config& config() const noexcept { return config_; }
+  /// Whether all connections that there may be are with this thread (`pool_slot::is_with`), so that none will come back
+  /// while it waits. Complexity: O(max_size).
+  [[nodiscard]] bool are_all_with(std::uint64_t thread) const noexcept {
+    std::uint32_t with_it = 0;
+    for (const pool_slot* slot : table_.slots()) {
+      with_it += slot->state() == slot_state::in_use && slot->was_with(thread) ? 1 : 0;
+    }
+    return with_it >= config_.max_size && with_it == table_.occupied();
+  }
   /// No connection is left, not even one that its user does not give back.
   [[nodiscard]] bool is_empty() const noexcept { return table_.occupied() + table_.count(slot_state::lost) == 0; }
   [[nodiscard]] bool is_closed() const noexcept { return closed_; }

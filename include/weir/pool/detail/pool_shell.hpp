@@ -351,6 +351,22 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
  protected:
   ~pool_shell() = default;
 
+  static void is_with(const answer& a, std::uint64_t thread) noexcept {
+    if (a) a->slot_->is_with(thread);
+  }
+  /// What a thread is told that has all connections itself.
+  [[nodiscard]] std::optional<answer> refuse_if_all_are_with(std::uint64_t thread) noexcept {
+    std::shared_ptr<const pool_evidence> evidence;
+    {
+      const time_point now = clock_.now();
+      scoped_lock lock{mutex_};
+      if (!core_->are_all_with(thread)) return std::nullopt;
+      core_->count_refusal(errc::self_deadlock);
+      evidence = core_->evidence(now);
+    }
+    return refusal(errc::self_deadlock, {}, std::move(evidence));
+  }
+
   /// Runs `f` under the lock, and after it whatever follows. `now`: read before.
   template <class F>
   auto act(time_point now, F&& f) noexcept {
@@ -537,6 +553,7 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
       keep(config.name == old.name, "name");
       keep(config.endpoints == old.endpoints, "endpoints");
       keep(config.order == old.order, "order");
+      keep(config.detect_self_deadlock == old.detect_self_deadlock, "detect_self_deadlock");
       const auto same_tenants = [&] {
         const queue_discipline &now = config.waiting, &was = old.waiting;
         const bool by_tenants = now.order == queue_order::tenants;
@@ -655,7 +672,10 @@ class [[nodiscard]] pool_lease {
     return taken;
   }
   /// Leaves a trace of where its user was last, for reports of leaks.
-  void touch(const std::source_location& where = std::source_location::current()) noexcept { slot_->touch(where); }
+  void touch(const std::source_location& where = std::source_location::current()) noexcept {
+    slot_->touch(where);
+    if constexpr (requires(Shell& shell) { shell.touched(*slot_); }) slot_->shell->touched(*slot_);
+  }
 
   // As a permit: how a call ended says nothing about the connection (the backend's `is_broken` does).
   void release(const completion&) noexcept { release(); }
