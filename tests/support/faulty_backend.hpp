@@ -45,6 +45,7 @@ struct wire {
   std::atomic<int> too_many{0}, shared{0};
   std::atomic<int> age{0};  // how often all connections were declared invalid
   std::atomic<bool> outage{false}, calm{false};
+  std::atomic<int> refuses_next{0};
   std::uint64_t fates = 12;  // the more, the calmer it is
   bool real_time = false;
   std::list<gate*> gates;
@@ -87,6 +88,7 @@ struct faulty {
   asio::awaitable<connection> connect(connect_context) {
     ++w->connects;
     connection fresh{w};
+    if (w->refuses_next > 0 && w->refuses_next-- > 0) throw std::runtime_error("refused");
     co_await suffer();
     ++w->connected;
     co_return fresh;

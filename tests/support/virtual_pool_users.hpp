@@ -16,14 +16,35 @@ namespace weir::testing_support {
 
 using faulty_state = detail::asio_pool_state<faulty, asio::any_io_executor, manual_clock, null_observer>;
 
-// A virtual clock rings no timer of Asio's, so the test rings, by what is private of the handle: an explicit instantiation
-// may name it.
+// A virtual clock rings no timer of Asio's, so the test does what the timer would, when it would: by what is private of the
+// pool, which an explicit instantiation may name. false: it is armed for later.
 std::shared_ptr<faulty_state>& state_of(faulty_pool& pool);
+time_point& armed_for(faulty_state& state);
+void woke(faulty_state& state);
 template <auto Member>
-struct opened {
+struct private_state {
   friend std::shared_ptr<faulty_state>& state_of(faulty_pool& pool) { return pool.*Member; }
 };
-template struct opened<&faulty_pool::state_>;
+template <auto Member>
+struct private_time {
+  friend time_point& armed_for(faulty_state& state) { return state.*Member; }
+};
+template <auto Member>
+struct private_call {
+  friend void woke(faulty_state& state) { (state.*Member)(); }
+};
+template struct private_state<&faulty_pool::state_>;
+template struct private_time<&faulty_state::armed_for_>;
+template struct private_call<&faulty_state::woke>;
+
+inline bool ring_if_due(faulty_pool& pool, time_point now) {
+  faulty_state& state = *state_of(pool);
+  if (armed_for(state) > now) return false;
+  armed_for(state) = never;
+  woke(state);
+  state.see_time();
+  return true;
+}
 
 class virtual_pool_users {
  public:
@@ -31,6 +52,7 @@ class virtual_pool_users {
     config_ = config();
     wire_.fates = random_.below(2) == 0 ? 12 : 100;
     wire_.most = static_cast<int>(allowed_ = config_.max_size);
+    if (flip()) io_ = &users_context_.emplace(1);
     pool_.emplace(context_->get_executor(), faulty{&wire_}, config_, null_observer{}, clock_);
   }
 
@@ -253,7 +275,8 @@ class virtual_pool_users {
   asio::awaitable<void> visit(op& o, call c) {
     struct at_end {
       ~at_end() {
-        if (o->asking) world->never_asked(*o);  // cancelled before it came to that, or gone with the context
+        if (o->asking && o->turn == world->turn_) world->never_asked(*o);  // cancelled before it came to that
+        o->asking = false;
         world->ended(*o);
       }
       virtual_pool_users* world;
@@ -272,6 +295,7 @@ class virtual_pool_users {
       if (random_.below(6) == 0 && o.inner == nullptr && pool_) {
         const call another = any_call();
         o.inner = &new_op(another);
+        o.inner->in_coroutine = true;
         struct no_more {
           ~no_more() { o->inner = nullptr; }
           op* o;
@@ -286,15 +310,21 @@ class virtual_pool_users {
   }
 
   void poll(std::size_t handlers) {
-    context_->restart();
     for (std::size_t done = 0; done < handlers; ++done) {
+      ++turn_;
       try {
-        ++turn_;
-        if (context_->poll_one() == 0) return;
+        const bool users_first = flip();
+        if (poll_one(users_first ? users_context_ : context_) != 0) continue;
+        if (poll_one(users_first ? context_ : users_context_) == 0) return;
       } catch (int) {
         // A handler's own.
       }
     }
+  }
+  static std::size_t poll_one(std::optional<asio::io_context>& context) {
+    if (!context) return 0;
+    context->restart();
+    return context->poll_one();
   }
   void one_is_done() {
     if (users_.empty()) return;
@@ -315,9 +345,10 @@ class virtual_pool_users {
     // Mostly one of the latest, which have not ended yet.
     op& o = ops_[ops_.size() - 1 - random_.below(std::min<std::size_t>(ops_.size(), 20))];
     if (o.ends != 0) return;
-    if (flip()) static_cast<void>(o.handle.cancel());
+    if (flip() && o.handle.cancel()) hold(!o.asking, "cancelled, and waits on");
     o.signalling = o.in_coroutine;  // which posts the signal to itself first
     o.signal.emit(asio::cancellation_type::terminal);
+    hold(o.in_coroutine || !o.asking, "cancelled, and waits on");
     o.signalling = false;
   }
   void move_clock(duration by) {
@@ -325,8 +356,7 @@ class virtual_pool_users {
     latest_ = std::max(latest_, clock_.now());
   }
   void ring() {
-    state_of(*pool_)->see_time();
-    rung_ = std::max(rung_, clock_.now());
+    if (ring_if_due(*pool_, clock_.now())) rung_ = std::max(rung_, clock_.now());
   }
   void operate() {
     switch (random_.below(8)) {
@@ -466,6 +496,8 @@ class virtual_pool_users {
     config_.max_waiters = 1000;
     EXPECT_FALSE(pool_->reconfigure(config_));
     const auto before = static_cast<std::ptrdiff_t>(ops_.size());
+    pool_->invalidate();
+    wire_.refuses_next = 2;
     for (std::uint32_t i = 0; i < config_.max_size; ++i) {
       op& o = new_op({});
       asks(o);
@@ -479,8 +511,9 @@ class virtual_pool_users {
   }
   template <class Done>
   void settle(Done&& done) {
+    const bool helps = flip();  // else what hangs has to be given up
     for (int i = 0; i < 400 && !done(); ++i) {
-      while (!wire_.gates.empty()) {
+      while (helps && !wire_.gates.empty()) {
         open_a_gate(true);
         poll(1000);
       }
@@ -512,10 +545,28 @@ class virtual_pool_users {
     poll(1000);
   }
   void context_goes() {
+    ++turn_;
+    if (users_context_ && flip()) return users_go();
     pool_.reset();
     poll(random_.below(4));
     users_.clear();  // no lease outlives the context
+    users_context_.reset();
     context_.reset();
+  }
+  /// With their context, wherever they are; the pool stays.
+  void users_go() {
+    users_.clear();
+    users_context_.reset();
+    suspended_ = false;
+    pool_->resume();
+    clock_.set(latest_);
+    settle([&] {
+      const auto now = pool_->snapshot().now;
+      return now.total() == now.idle && now.waiting == 0;
+    });
+    EXPECT_EQ(pool_->snapshot().arrivals(), own_.asked);
+    pool_.reset();
+    drain();
   }
 
   struct outage {
@@ -541,7 +592,8 @@ class virtual_pool_users {
   std::array<std::deque<op*>, 3> lines_;
   std::list<user_of> users_;
   std::optional<asio::io_context> context_{std::in_place, 1};
-  asio::io_context* io_ = &*context_;
+  std::optional<asio::io_context> users_context_;
+  asio::io_context* io_ = &*context_;  // that of the users, which may be the pool's
   std::optional<faulty_pool> pool_;
 };
 
