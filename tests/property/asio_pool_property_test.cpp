@@ -92,6 +92,10 @@ class threaded_world {
     asio::io_context context{1};
     asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
     std::thread runs{[this] { context.run(); }};
+    ~thread() {
+      context.stop();
+      if (runs.joinable()) runs.join();
+    }
   };
 
   struct user {
@@ -172,12 +176,12 @@ class threaded_world {
                       .acquire_timeout = 50ms,
                       .connect_timeout = 1ms,
                       .validate_after_idle = 100us,
-                      .validate_timeout = 500us,
+                      .validate_timeout = 1ms,
                       .keepalive = 2ms,
                       .max_lifetime = 10ms,
                       .idle_timeout = 5ms,
-                      .reset_timeout = 500us,
-                      .close_timeout = 500us,
+                      .reset_timeout = 1ms,
+                      .close_timeout = 1ms,
                       .probe = {.initial = 100us, .cap = 1ms},
                       .leak_after = 1ms};
   std::atomic<std::uint64_t> working_{users};
