@@ -329,8 +329,8 @@ TEST_F(BlockingPool, ADrainEndsAtItsDeadlineAndAbortsWhatIsInUse) {
   {
     tested<abortable> pool{backend, {.max_size = 3, .min_size = 3, .max_connecting = 3}, pool_threads{0}, {}, clock};
     EXPECT_EQ(*pool.ready(3), 3u);
-    kept.emplace(std::move(*pool.try_acquire()));
-    taken_out.emplace(std::move(*pool.try_acquire()));
+    kept.emplace(*pool.try_acquire());
+    taken_out.emplace(*pool.try_acquire());
     const auto report = pool.drain(clock.now());
     ASSERT_TRUE(report);
     EXPECT_EQ(report->in_use, 2u);
@@ -355,7 +355,7 @@ TEST_F(BlockingPool, WhatIsKeptForTooLongIsAbortedAndReplaced) {
     tested<abortable> pool{
         backend, {.max_size = 1, .min_size = 1, .leak_after = 1s, .leak_reclaim = 1s}, pool_threads{0}, {}, clock};
     pool.tick();
-    kept.emplace(std::move(*pool.try_acquire({.tag = "forgetful"})));
+    kept.emplace(*pool.try_acquire({.tag = "forgetful"}));
     clock.advance(2s);
     while (pool.tick()) {
     }
