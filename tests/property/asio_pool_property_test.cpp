@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdio>
 #include <thread>
+#include <vector>
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -62,6 +63,7 @@ class threaded_world {
     }
     random_stream random{wire_.seed, "trouble"};
     while (working_ > 0) trouble(random);
+    in_the_end();
     books all;
     for (const user& u : users_) {
       all.asked += u.own.asked;
@@ -115,10 +117,46 @@ class threaded_world {
                      --working_;
                    }));
   }
+  /// All is well again: every connection can be had, and who waits for one more is told when his time is up.
+  void in_the_end() {
+    wire_.calm = true;
+    wire_.outage = false;
+    pool_->resume();
+    config_.predict = false;
+    config_.on_down = when_down::wait;
+    EXPECT_FALSE(pool_->reconfigure(config_));
+    ++working_;
+    asio::co_spawn(users_[0].executor, take_all(users_[0]), [this](const std::exception_ptr& problem) {
+      EXPECT_FALSE(problem);
+      --working_;
+    });
+    while (working_ > 0) {
+      clock_.set(clock_.now() + 10us);
+      std::this_thread::yield();
+    }
+  }
+  asio::awaitable<void> take_all(user& u) {
+    std::vector<faulty_pool::lease> held;
+    while (held.size() < config_.max_size) {
+      faulty_answer a = co_await pool_->co_acquire();
+      if (note(u, a)) held.push_back(std::move(*a));
+    }
+    const call one_more{.deadline = clock_.now() + 2ms};
+    const faulty_answer last = co_await pool_->co_acquire(one_more);
+    note(u, last);
+    EXPECT_EQ(last.error(), errc::wait_timeout);
+  }
+  static bool note(user& u, const faulty_answer& a) {
+    ++u.own.asked;
+    ++(a ? u.own.granted : u.own.refused[static_cast<std::size_t>(a.error().code().value())]);
+    return a.has_value();
+  }
+
   asio::awaitable<void> visit(user& u) {
     const auto kind = u.random.below(4);
     call c;
     if (u.random.below(2) == 0) c.deadline = clock_.now() + std::chrono::microseconds{u.random.below(2000)};
+    // Where it is cancelled before it has asked, it throws.
     std::optional<faulty_answer> a;
     if (kind == 0) {
       a.emplace(pool_->try_acquire(c));
@@ -127,13 +165,7 @@ class threaded_world {
     } else {
       a.emplace(co_await pool_->co_acquire(c));
     }
-    // Where it was cancelled before it had asked, it does not come here.
-    ++u.own.asked;
-    if (!*a) {
-      ++u.own.refused[static_cast<std::size_t>(a->error().code().value())];
-      co_return;
-    }
-    ++u.own.granted;
+    if (!note(u, *a)) co_return;
     user_of user{std::move(**a)};
     for (auto turns = u.random.below(3); turns > 0; --turns) {
       if (u.random.below(8) == 0) throw std::runtime_error("a user's own");
