@@ -152,12 +152,12 @@ class asio_pool_state final
     bool reported = false;
 
     // Until co_spawn has returned, nobody else may touch the signal: whoever of the two comes last has to stop the job.
-    [[nodiscard]] bool listens() noexcept { return (phase.fetch_or(listening, acq_rel) & unwanted) != 0; }
-    [[nodiscard]] bool is_unwanted() noexcept { return (phase.fetch_or(unwanted, acq_rel) & listening) != 0; }
+    [[nodiscard]] bool listens() noexcept { return (phase_.fetch_or(listening, acq_rel) & unwanted) != 0; }
+    [[nodiscard]] bool is_unwanted() noexcept { return (phase_.fetch_or(unwanted, acq_rel) & listening) != 0; }
 
    private:
     static constexpr unsigned listening = 1, unwanted = 2;
-    atomic<unsigned> phase{0};
+    atomic<unsigned> phase_{0};
   };
 
   void stop(std::shared_ptr<running_job> job) noexcept {
