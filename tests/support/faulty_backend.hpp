@@ -68,7 +68,11 @@ class counted_socket {
   }
   // Plain memory: the sanitizer sees whether one user's writes reach the next.
   void begin() noexcept {
-    if (std::exchange(busy_, true)) ++wire_->shared;
+    if (wire_ == nullptr) {
+      ADD_FAILURE() << "used after it was taken out";
+    } else if (std::exchange(busy_, true)) {
+      ++wire_->shared;
+    }
   }
   void end() noexcept { busy_ = false; }
   [[nodiscard]] int age() const noexcept { return age_; }
