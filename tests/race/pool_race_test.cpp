@@ -257,7 +257,7 @@ TEST(PoolRace, NoWakeUpIsLostBetweenOpenAndWaiting) {
   }
   EXPECT_EQ(granted, std::uint64_t{threads} * rounds);
   EXPECT_EQ(s.shared, 0);
-  EXPECT_EQ(pool.snapshot().now.idle, 2u);
+  EXPECT_EQ(pool.snapshot().now.idle, pool.snapshot().opened) << "every one is back";
 }
 
 // Connections are aborted under users who give them back, or take them out, at the same time.
