@@ -48,6 +48,9 @@
 #include <weir/queue/wait_queue_config.hpp>
 #include <weir/queue/wait_queue_core.hpp>
 #include <weir/queue/wait_queue_storage.hpp>
+#include <weir/room/rank_index.hpp>
+#include <weir/room/seat_token.hpp>
+#include <weir/room/signer.hpp>
 #include <weir/stats/coarse_histogram.hpp>
 #include <weir/stats/count_window.hpp>
 #include <weir/stats/counter.hpp>
