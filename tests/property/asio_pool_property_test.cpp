@@ -64,7 +64,7 @@ class threaded_world {
     random_stream random{wire_.seed, "trouble"};
     while (working_ > 0) trouble(random);
     in_the_end();
-    books all;
+    books all = passing_;
     for (const user& u : users_) {
       all.asked += u.own.asked;
       all.granted += u.own.granted;
@@ -174,6 +174,26 @@ class threaded_world {
     if (u.random.below(4) != 0) user.finish(wire_);
   }
 
+  /// With those who wait in it, who are being served by other threads meanwhile.
+  void context_comes_and_goes() {
+    asio::io_context context{1};
+    for (int i = 0; i < 4; ++i) asio::co_spawn(context, pass_by(), asio::detached);
+    context.poll();
+  }
+  asio::awaitable<void> pass_by() {
+    struct at_end {
+      ~at_end() { all->dropped += answered ? 0 : 1; }
+      books* all;
+      bool answered = false;
+    };
+    at_end mine{&passing_};
+    ++passing_.asked;
+    const faulty_answer a = co_await pool_->co_acquire();
+    mine.answered = true;
+    ++(a ? passing_.granted : passing_.refused[static_cast<std::size_t>(a.error().code().value())]);
+    co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+  }
+
   void trouble(random_stream& random) {
     user& u = users_[random.below(users)];
     switch (random.below(128)) {
@@ -190,7 +210,7 @@ class threaded_world {
       case 10:
       case 11:
       case 12: asio::post(u.executor, [&u] { u.signal.emit(asio::cancellation_type::terminal); }); break;
-      case 13:
+      case 13: context_comes_and_goes(); break;
       case 14: EXPECT_LE(pool_->snapshot().now.total(), config_.max_size); break;
       default:
         if (random.below(8) == 0) pool_->resume();
@@ -217,6 +237,7 @@ class threaded_world {
                       .probe = {.initial = 100us, .cap = 1ms},
                       .leak_after = 1ms};
   std::atomic<std::uint64_t> working_{users};
+  books passing_;                 // of those whose context goes
   asio::thread_pool context_{2};  // of the pool
   std::array<thread, 2> threads_;
   std::deque<user> users_;

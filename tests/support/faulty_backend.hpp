@@ -180,7 +180,7 @@ class user_of {
 };
 
 struct books {
-  std::uint64_t asked = 0, granted = 0;
+  std::uint64_t asked = 0, granted = 0, dropped = 0;
   std::array<std::uint64_t, 32> refused{};
   [[nodiscard]] std::uint64_t of(errc e) const { return refused[static_cast<std::size_t>(e)]; }
 };
@@ -190,19 +190,23 @@ inline void expect_same(const books& own, const pool_snapshot& s) {
   EXPECT_EQ(s.now.waiting, 0u);
   EXPECT_EQ(s.expired_handoffs, 0u);
   EXPECT_EQ(s.arrivals(), own.asked);
-  // A grant that was cancelled on its way to its handler is a grant to the pool, and no more than that to its user.
-  EXPECT_EQ(s.granted() + s.cancelled, own.granted + own.of(errc::cancelled));
+  // A grant that was cancelled on its way to its handler is a grant to the pool, and no more than that to its user; what a
+  // handler would have been told that went with its context, only the pool knows.
+  const auto told = [&](const char* what, std::uint64_t pool, std::uint64_t users) {
+    EXPECT_TRUE(own.dropped == 0 ? pool == users : pool >= users) << what << ": " << pool << " and " << users;
+  };
+  told("granted or cancelled", s.granted() + s.cancelled, own.granted + own.of(errc::cancelled));
+  told("timeout", s.timeout, own.of(errc::wait_timeout));
+  told("predicted", s.predicted, own.of(errc::would_miss_deadline));
+  told("queue_full", s.queue_full, own.of(errc::queue_full));
+  told("codel", s.codel, own.of(errc::shed));
+  told("quota", s.quota, own.of(errc::quota));
+  told("backend_down", s.backend_down, own.of(errc::backend_down));
+  told("closed", s.closed_refused, own.of(errc::closed));
+  told("expired", s.expired, own.of(errc::expired));
+  told("suspended", s.suspended, own.of(errc::suspended));
+  told("refused", s.refused, own.of(errc::over_capacity));
   EXPECT_GE(s.granted(), own.granted);
-  EXPECT_EQ(s.timeout, own.of(errc::wait_timeout));
-  EXPECT_EQ(s.predicted, own.of(errc::would_miss_deadline));
-  EXPECT_EQ(s.queue_full, own.of(errc::queue_full));
-  EXPECT_EQ(s.codel, own.of(errc::shed));
-  EXPECT_EQ(s.quota, own.of(errc::quota));
-  EXPECT_EQ(s.backend_down, own.of(errc::backend_down));
-  EXPECT_EQ(s.closed_refused, own.of(errc::closed));
-  EXPECT_EQ(s.expired, own.of(errc::expired));
-  EXPECT_EQ(s.suspended, own.of(errc::suspended));
-  EXPECT_EQ(s.refused, own.of(errc::over_capacity));
 }
 
 }  // namespace weir::testing_support

@@ -3,6 +3,7 @@
 #include "faulty_backend.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -505,9 +506,21 @@ class virtual_pool_users {
     }
     settle(all_have_ended);
     EXPECT_TRUE(std::all_of(ops_.begin() + before, ops_.end(), [](const op& o) { return o.granted; }));
+    if (flip()) expect_drain();
     pool_.reset();
     users_.clear();
     drain();
+  }
+  /// It ends when the last connection has gone.
+  void expect_drain() {
+    closed_ = true;
+    bool drained = false;
+    pool_->async_drain(never, asio::bind_executor(io_->get_executor(), [&](const auto& report) {
+                         drained = true;
+                         EXPECT_TRUE(report && report->is_complete());
+                         EXPECT_EQ(wire_.alive, 0) << "drained, and connections are left";
+                       }));
+    settle([&] { return drained; });
   }
   template <class Done>
   void settle(Done&& done) {
