@@ -28,6 +28,12 @@
 #include <utility>
 
 namespace weir::inline v0 {
+namespace detail {
+
+template <class Pool>
+struct affine_homes;
+
+}  // namespace detail
 
 /// Its handle: not copyable; may be moved. Its destructor closes it: waiters are told, idle connections are closed. Leases,
 /// and what is under way, may outlive it, but not the execution context.
@@ -99,6 +105,8 @@ class basic_pool : public detail::pool_handle<detail::asio_pool_state<Backend, E
   [[nodiscard]] executor_type get_executor() const noexcept { return state_->get_executor(); }
 
  private:
+  friend struct detail::affine_homes<basic_pool>;
+
   template <class AwaitableExecutor>
   static boost::asio::awaitable<pool_result<lease>, AwaitableExecutor> wait_if_need_be(state& pool,
                                                                                        detail::pool_call request) {

@@ -1,4 +1,5 @@
 // Connections for coroutines and handlers: on a context that the test runs, by a clock that the test moves.
+#include <weir/asio/affine_pool.hpp>
 #include <weir/asio/pool.hpp>
 #include <weir/testing/manual_clock.hpp>
 
@@ -368,9 +369,14 @@ TEST_F(AsioPool, DrainsAndReadinessCanBeGivenUp) {
   EXPECT_FALSE(told) << "never inline";
   run();
   EXPECT_TRUE(told);
+  drained.reset();
   pool.async_drain(never, into(drained, second));
+  {
+    const auto gone = std::move(pool);
+  }
+  holder.reset();   // to be closed by a coroutine that never runs
   context.reset();  // with the handler
-  holder.reset();
+  EXPECT_FALSE(drained);
 }
 
 TEST_F(AsioPool, AContextThatGoesFirstTakesEverythingAlong) {
@@ -391,6 +397,365 @@ TEST_F(AsioPool, AContextThatGoesFirstTakesEverythingAlong) {
   holder.reset();  // its connection is to be closed, by a coroutine that never runs
   context.reset();
   EXPECT_FALSE(waiting && *waiting);
+}
+
+// ---- several contexts ----
+
+/// Connections that know where they were made.
+struct rooted {
+  struct connection {
+    const asio::execution_context* home;
+  };
+  struct tally {
+    std::atomic<int> open{0}, most{0};
+  };
+  std::shared_ptr<tally> count = std::make_shared<tally>();
+
+  asio::awaitable<connection> connect(connect_context) {
+    const auto executor = co_await asio::this_coro::executor;
+    const int now = ++count->open;
+    for (int most = count->most; most < now && !count->most.compare_exchange_weak(most, now);) {
+    }
+    co_return connection{&asio::query(executor, asio::execution::context)};
+  }
+  asio::awaitable<void> close(connection&) {
+    --count->open;
+    co_return;
+  }
+};
+
+class AffinePool : public testing::Test {
+ protected:
+  using pool_type = basic_affine_pool<rooted, asio::any_io_executor, manual_clock>;
+  using answer = pool_result<pool_type::lease>;
+
+  pool_type make(affinity mode, std::uint32_t size, pool_config config = {}) {
+    config.max_size = size;
+    return pool_type{{one->get_executor(), two->get_executor()},
+                     backend,
+                     {.pool = config, .mode = mode, .steal_after = steal_after},
+                     {},
+                     clock};
+  }
+  void run() {
+    for (int i = 0; i < 4; ++i) {
+      for (auto* context : {&*one, &*two}) {
+        context->restart();
+        context->poll();
+      }
+    }
+  }
+  template <class Executor>
+  auto into(std::optional<answer>& a, const Executor& executor) {
+    return asio::bind_executor(executor, [&a](answer r) { a.emplace(std::move(r)); });
+  }
+  void ask(pool_type& pool, std::optional<answer>& a, asio::io_context& from, const call& c = {}) {
+    pool.async_acquire(c, into(a, from.get_executor()));
+  }
+  static std::uint32_t in_use(pool_type& pool) {
+    return pool.of(0).snapshot().now.in_use + pool.of(1).snapshot().now.in_use;
+  }
+
+  rooted backend;
+  duration steal_after = 100us;  // soon for a timer of Asio's, and not before for our clock
+  manual_clock clock;
+  std::optional<asio::io_context> one{std::in_place, 1}, two{std::in_place, 1};
+};
+
+TEST_F(AffinePool, InModeSameEachContextHasItsOwn) {
+  steal_after = 0s;
+  auto pool = make(affinity::same, 3);
+  std::optional<answer> a, b, c, d, guest;
+  ask(pool, a, *one);
+  ask(pool, b, *one);
+  ask(pool, c, *one);
+  ask(pool, d, *two);
+  asio::io_context elsewhere;
+  ask(pool, guest, elsewhere);
+  elsewhere.poll();
+  run();
+  ASSERT_TRUE(a && *a && b && *b && d && *d);
+  EXPECT_EQ((**a)->home, &*one);
+  EXPECT_EQ((**d)->home, &*two);
+  EXPECT_FALSE(c) << "its share is two";
+  EXPECT_EQ(guest->error(), errc::never_admissible);
+  EXPECT_EQ(pool.try_acquire(elsewhere.get_executor()).error(), errc::never_admissible);
+  d.reset();
+  EXPECT_TRUE(pool.try_acquire(two->get_executor()).has_value());
+  EXPECT_FALSE(pool.try_acquire(one->get_executor()).has_value());
+  a.reset();
+  run();
+  ASSERT_TRUE(c && *c);
+  EXPECT_EQ((**c)->home, &*one);
+  EXPECT_EQ(backend.count->most, 3);
+}
+
+TEST_F(AffinePool, InModePreferOthersHelpAfterAWhile) {
+  auto pool = make(affinity::prefer, 2);
+  std::optional<answer> a, b;
+  ask(pool, a, *one);
+  run();
+  ask(pool, b, *one);
+  run();
+  const auto until = std::chrono::steady_clock::now() + 500us;
+  while (std::chrono::steady_clock::now() < until) run();
+  EXPECT_FALSE(b) << "a timer rang, but it is not time by our clock";
+  EXPECT_EQ(pool.of(1).snapshot().opened, 0u);
+  clock.advance(100us);
+  while (!b) run();
+  ASSERT_TRUE(*b);
+  EXPECT_EQ((**b)->home, &*two) << "one was opened there for it";
+  EXPECT_EQ(pool.of(0).snapshot().cancelled, 1u);
+  EXPECT_EQ(pool.of(0).snapshot().now.waiting + pool.of(1).snapshot().now.waiting, 0u);
+  EXPECT_EQ(backend.count->most, 2);
+  b.reset();
+  ask(pool, b, *one);
+  clock.advance(100us);
+  while (!b) run();
+  EXPECT_EQ((**b)->home, &*two) << "is idle there by now";
+  EXPECT_EQ(pool.of(1).snapshot().waited, 1u);
+}
+
+TEST_F(AffinePool, WhoWaitsInTwoLinesIsServedOnce) {
+  for (const int first : {0, 1, 2}) {
+    SCOPED_TRACE(first);
+    auto pool = make(affinity::any, 2);
+    std::optional<answer> a, b, c;
+    ask(pool, a, *one);
+    ask(pool, b, *two);
+    run();
+    ask(pool, c, *one);
+    run();
+    ASSERT_TRUE(a && *a && b && *b && !c);
+    EXPECT_EQ(pool.of(0).snapshot().now.waiting, 1u);
+    EXPECT_EQ(pool.of(1).snapshot().now.waiting, 1u);
+    if (first != 0) b->value().release();  // with 2, both are granted before it hears of any
+    if (first != 1) a->value().release();
+    run();
+    ASSERT_TRUE(c && *c);
+    if (first == 0) {
+      EXPECT_EQ((**c)->home, &*one);
+    }
+    EXPECT_EQ(in_use(pool), first == 2 ? 1u : 2u);
+    EXPECT_EQ(pool.of(0).snapshot().now.waiting + pool.of(1).snapshot().now.waiting, 0u);
+    EXPECT_EQ(backend.count->most, 2);
+    for (auto* each : {&a, &b, &c}) each->reset();
+    {
+      const auto closed = std::move(pool);
+    }
+    run();
+  }
+  EXPECT_EQ(backend.count->open, 0);
+}
+
+TEST_F(AffinePool, InModeAnyWhatIsFreeElsewhereIsTakenAtOnce) {
+  auto pool = make(affinity::any, 2, {.min_size = 2});
+  run();
+  std::optional<answer> a, b, c;
+  ask(pool, a, *one);
+  ask(pool, b, *one);
+  run();
+  ASSERT_TRUE(a && *a && b && *b);
+  EXPECT_EQ((**a)->home, &*one);
+  EXPECT_EQ((**b)->home, &*two);
+  b.reset();
+  EXPECT_TRUE(pool.try_acquire(one->get_executor()).has_value());
+  asio::io_context elsewhere;
+  ask(pool, c, elsewhere);
+  elsewhere.poll();
+  EXPECT_TRUE(c && *c) << "a guest";
+}
+
+TEST_F(AffinePool, ALineThatIsFullIsNotTheLastWord) {
+  auto pool = make(affinity::prefer, 2, {.max_waiters = 1});
+  std::optional<answer> a, b, c, d;
+  ask(pool, a, *one);
+  run();
+  for (auto* each : {&b, &c}) ask(pool, *each, *one);  // max_waiters: one for context one, none for the other
+  run();
+  EXPECT_FALSE(b);
+  ASSERT_TRUE(c);
+  EXPECT_EQ(c->error(), errc::queue_full) << "in both lines";
+  EXPECT_FALSE(pool.of(1).reconfigure({.name = pool.of(1).name().view().data(), .max_size = 1, .max_waiters = 1}));
+  ask(pool, d, *one);
+  run();
+  ASSERT_TRUE(d && *d);
+  EXPECT_EQ((**d)->home, &*two);
+}
+
+TEST_F(AffinePool, CancelledClosedAndDestroyedWaitsLeaveNothingBehind) {
+  auto pool = make(affinity::any, 2);
+  std::optional<answer> a, b, c, d;
+  ask(pool, a, *one);
+  ask(pool, b, *two);
+  run();
+  asio::cancellation_signal signal;
+  pool.async_acquire({}, asio::bind_cancellation_slot(signal.slot(), into(c, one->get_executor())));
+  run();
+  signal.emit(asio::cancellation_type::terminal);
+  run();
+  EXPECT_EQ(c->error(), errc::cancelled);
+  EXPECT_EQ(pool.of(0).snapshot().now.waiting + pool.of(1).snapshot().now.waiting, 0u);
+  pool.async_acquire({}, asio::bind_cancellation_slot(signal.slot(), into(c, one->get_executor())));
+  run();
+  a->value().release();  // granted, and on its way
+  signal.emit(asio::cancellation_type::terminal);
+  run();
+  EXPECT_EQ(c->error(), errc::cancelled);
+  EXPECT_EQ(in_use(pool), 1u);
+  ask(pool, a, *one);
+  run();
+  ask(pool, c, *one);
+  pool = make(affinity::prefer, 2);  // the old one is closed
+  run();
+  EXPECT_EQ(c->error(), errc::closed);
+  a.reset();
+  b.reset();
+  ask(pool, a, *one);
+  ask(pool, b, *two);
+  run();
+  for (auto* from : {&*one, &*two}) {
+    for (int i = 0; i < 2; ++i) ask(pool, d, *from);
+  }
+  clock.advance(100us);
+  run();  // some of these wait in two lines
+  a.reset();
+  b.reset();  // for two of them, on their way
+  {
+    const auto closed = std::move(pool);
+  }
+  one.reset();
+  EXPECT_FALSE(d);
+  two.reset();
+}
+
+TEST_F(AffinePool, ItIsTooLateForATheftWhenThePoolHasGone) {
+  for (int i = 0; i < 10; ++i) {
+    auto pool = make(affinity::prefer, 2);
+    std::optional<answer> a, b;
+    ask(pool, a, *one);
+    run();
+    ask(pool, b, *one);
+    clock.advance(1ms);
+    for (const auto start = std::chrono::steady_clock::now(); std::chrono::steady_clock::now() < start + 200us;) {
+    }  // the timer has rung, and nobody has heard it
+    {
+      const auto gone = std::move(pool);
+    }
+    run();
+    ASSERT_TRUE(b);
+    EXPECT_EQ(b->error(), errc::closed);
+    a.reset();
+    run();
+  }
+  EXPECT_EQ(backend.count->open, 0);
+}
+
+TEST_F(AffinePool, CoroutinesAreAtHomeWhereTheyRun) {
+  auto pool = make(affinity::prefer, 2, {.min_size = 2});
+  run();
+  std::vector<const asio::execution_context*> homes;
+  const auto user = [&]() -> asio::awaitable<void> {
+    auto lease = co_await pool.co_acquire();
+    if (lease) homes.push_back((*lease)->home);
+  };
+  asio::co_spawn(*two, user, asio::detached);
+  asio::co_spawn(*one, user, asio::detached);
+  asio::co_spawn(*one, user, asio::detached);
+  run();
+  EXPECT_EQ(homes.size(), 3u);
+  EXPECT_EQ(std::count(homes.begin(), homes.end(), &*one), 2);
+}
+
+TEST_F(AffinePool, ADrainIsOfAllContexts) {
+  auto pool = make(affinity::prefer, 3, {.min_size = 3});
+  run();
+  std::optional<answer> a;
+  ask(pool, a, *one);
+  run();
+  EXPECT_EQ(backend.count->open, 3);
+  std::optional<pool_result<drain_report>> early, drained;
+  pool.async_drain(clock.now(), asio::bind_executor(one->get_executor(), [&](auto r) { early.emplace(std::move(r)); }));
+  pool.async_drain(never, asio::bind_executor(one->get_executor(), [&](auto r) { drained.emplace(std::move(r)); }));
+  run();
+  ASSERT_TRUE(early && *early);
+  EXPECT_EQ((*early)->in_use, 1u);
+  EXPECT_FALSE(drained);
+  a.reset();
+  run();
+  ASSERT_TRUE(drained && (*drained)->is_complete());
+  EXPECT_EQ(backend.count->open, 0);
+}
+
+TEST_F(AffinePool, ConfigurationsThatAreWrongSayWhich) {
+  const auto message = [&](affine_pool_config config, bool twice = false) -> std::string {
+    try {
+      const pool_type pool{{one->get_executor(), (twice ? one : two)->get_executor()}, backend, config, {}, clock};
+      return {};
+    } catch (const std::invalid_argument& e) {
+      return e.what();
+    }
+  };
+  EXPECT_EQ(message({.pool = {.max_size = 1}}),
+            "affine_pool_config.pool.max_size: must be at least 1 for each of 2 contexts, is 1");
+  EXPECT_EQ(message({.pool = {.min_size = 11}}), "pool_config.min_size: must be in [0, 10], is 11");
+  EXPECT_EQ(message({.pool = {.waiting = {.order = queue_order::tenants}}}),
+            "affine_pool_config.pool.waiting.order: must not be tenants: each context has a line of its own");
+  EXPECT_EQ(message({.steal_after = -1ns}), "affine_pool_config.steal_after: must be >= 0, is -1 ns");
+  EXPECT_EQ(message({}, true), "executors: must be of different contexts");
+  for (const pool_config& all : {pool_config{.max_size = 10, .min_size = 7, .min_idle = 1, .max_waiters = 5},
+                                 pool_config{.max_size = 3, .min_size = 3, .max_connecting = 1}}) {
+    pool_config sum{.max_size = 0, .max_waiters = 0};
+    for (std::size_t i = 0; i < 3; ++i) {
+      const pool_config share = detail::share_of(all, i, 3);
+      EXPECT_FALSE(validate(share));
+      sum.max_size += share.max_size;
+      sum.min_size += share.min_size;
+      sum.min_idle += share.min_idle;
+      *sum.max_waiters += share.max_waiters.value_or(0);
+    }
+    EXPECT_EQ(sum.max_size, all.max_size);
+    EXPECT_EQ(sum.min_size, all.min_size);
+    EXPECT_EQ(sum.min_idle, all.min_idle);
+    EXPECT_EQ(*sum.max_waiters, all.max_waiters.value_or(0));
+  }
+}
+
+TEST(AsioPoolThreads, ContextsOfTheirOwnThreadsHelpEachOther) {
+  constexpr int users = 6, rounds = 100;
+  rooted backend;
+  asio::io_context one{1}, two{1};
+  std::atomic<int> granted{0};
+  std::optional<basic_affine_pool<rooted>> pool{
+      std::in_place, std::vector<asio::any_io_executor>{one.get_executor(), two.get_executor()}, backend,
+      affine_pool_config{.pool = {.max_size = 2, .acquire_timeout = 1h, .max_waiters = 24}, .steal_after = 10us}};
+  std::latch all_done{users}, drained{1};
+  for (int i = 0; i < users; ++i) {
+    asio::co_spawn(
+        i % 3 == 0 ? two : one,
+        [&]() -> asio::awaitable<void> {
+          for (int k = 0; k < rounds; ++k) {
+            auto lease = co_await pool->co_acquire();
+            if (lease) ++granted;
+          }
+          all_done.count_down();
+        },
+        asio::detached);
+  }
+  {
+    std::jthread first{[&] { one.run(); }}, second{[&] { two.run(); }};
+    all_done.wait();
+    // What came for somebody who was served by the other context may still be on its way.
+    pool->async_drain(never, asio::bind_executor(one.get_executor(), [&](const auto& r) {
+                        EXPECT_TRUE(r && r->is_complete());
+                        drained.count_down();
+                      }));
+    drained.wait();
+    pool.reset();
+  }
+  EXPECT_EQ(granted, users * rounds);
+  EXPECT_LE(backend.count->most, 2);
+  EXPECT_EQ(backend.count->open, 0);
 }
 
 TEST(AsioPoolThreads, OnAContextOfSeveralThreads) {

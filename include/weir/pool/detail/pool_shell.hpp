@@ -291,6 +291,11 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
     return std::nullopt;
   }
 
+  /// How many wait, less what could serve them at once: where it is least, a turn comes soonest.
+  [[nodiscard]] std::int64_t pressure() const {
+    scoped_lock lock{mutex_};
+    return std::int64_t{core_->queue().size()} + core_->table().in_state(slot_state::in_use) - core_->config().max_size;
+  }
   [[nodiscard]] pool_snapshot snapshot() const {
     const time_point now = clock_.now();
     scoped_lock lock{mutex_};
