@@ -5,7 +5,9 @@
 #include <weir/pool/pool_core.hpp>
 #include <weir/pool/pool_snapshot.hpp>
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -31,8 +33,24 @@ struct connection_explanation {
   duration held{};       ///< in_use, lost
 };
 
+/// One who waits for a connection.
+struct waiter_explanation {
+  duration waited{};
+  duration remaining = duration::max();  ///< until its deadline; duration::max(): it has none
+  std::uint32_t tenant = 0;
+  std::uint8_t priority = 0;
+  char tag[detail::shared_text::most + 1]{};
+  const char* file = nullptr;  ///< where it asked
+  std::uint32_t line = 0;
+};
+
 struct pool_explanation {
+  /// Of those who wait, so many are shown: the cost under the pool's lock must not grow with the line.
+  static constexpr std::size_t most_waiters = 8;
+
   pool_snapshot snapshot;
+  std::array<waiter_explanation, most_waiters> waiters{};  ///< those who have waited for longest, in that order
+  std::size_t waiter_count = 0;
   std::vector<connection_explanation> connections;            ///< but vacant places
   std::array<pool_event, pool_core::recent_events> events{};  ///< the latest ones, oldest first
   std::size_t event_count = 0;
@@ -41,10 +59,26 @@ struct pool_explanation {
 
 namespace detail {
 
+inline void explain_line(const pool_core& core, time_point now, pool_explanation& into) noexcept {
+  const wait_node* node = core.queue().longest();
+  for (; node != nullptr && into.waiter_count < into.most_waiters; node = core.queue().behind(*node)) {
+    const auto& w = *static_cast<const pool_waiter*>(node);
+    waiter_explanation& e = into.waiters[into.waiter_count++];
+    e.waited = std::max(duration::zero(), elapsed(w.enqueued, now));
+    if (w.deadline != never) e.remaining = std::max(duration::zero(), elapsed(now, w.deadline));
+    e.tenant = w.tenant;
+    e.priority = w.priority;
+    w.tag.copy(e.tag, sizeof e.tag - 1);
+    e.file = w.site.file_name();
+    e.line = w.site.line();
+  }
+}
+
 /// Under the lock. `into.connections` has room for all.
 inline void explain(pool_core& core, time_point now, pool_explanation& into) noexcept {
   into.at = now;
   into.snapshot = take_snapshot(core, now);
+  explain_line(core, now, into);
   for (const pool_slot* slot : core.table().slots()) {
     connection_explanation c{
         .slot = slot->id, .number = slot->number, .state = slot->state(), .uses = slot->uses(), .endpoint = slot->endpoint};
@@ -123,6 +157,14 @@ inline std::string json_of(const connection_explanation& c) {
   return o.str();
 }
 
+inline std::string json_of(const waiter_explanation& w) {
+  json_object o;
+  o.milliseconds("waited_ms", w.waited);
+  if (w.remaining != duration::max()) o.milliseconds("remaining_ms", w.remaining);
+  o.text("tag", w.tag).number("tenant", w.tenant).number("priority", w.priority).text("site", place(w.file, w.line));
+  return o.str();
+}
+
 inline std::string json_of(const pool_event& e, time_point now) {
   json_object o;
   o.number("sequence", e.sequence).text("what", to_string(e.kind)).milliseconds("ago_ms", elapsed(e.at, now));
@@ -141,7 +183,8 @@ std::string json_array(const Range& range, F&& each) {
 
 }  // namespace detail
 
-/// As one JSON object: name, connections by state, waiters, the backend, every connection, the latest events. Allocates.
+/// As one JSON object: name, connections by state, those who wait, the backend, every connection, the latest events.
+/// Allocates.
 [[nodiscard]] inline std::string to_json(const pool_explanation& e) {
   const pool_snapshot& s = e.snapshot;
   detail::json_object o, states, backend;
@@ -153,8 +196,12 @@ std::string json_array(const Range& range, F&& each) {
   o.text("pool", s.now.name.view()).number("max", s.now.max).number("min", s.min).raw("connections_by_state", states.str());
   o.number("waiting", s.now.waiting).milliseconds("oldest_wait_ms", s.now.oldest_wait);
   o.milliseconds("predicted_wait_ms", s.predicted_wait).truth("suspended", s.now.suspended).truth("closed", s.closed);
+  const auto json = [](const auto& each) { return detail::json_of(each); };
+  o.raw("longest_waiting",
+        detail::json_array(std::vector(e.waiters.begin(), e.waiters.begin() + static_cast<std::ptrdiff_t>(e.waiter_count)),
+                           json));
   o.raw("backend", backend.str());
-  o.raw("connections", detail::json_array(e.connections, [](const auto& c) { return detail::json_of(c); }));
+  o.raw("connections", detail::json_array(e.connections, json));
   const std::vector<pool_event> events(e.events.begin(), e.events.begin() + static_cast<std::ptrdiff_t>(e.event_count));
   o.raw("events", detail::json_array(events, [&](const auto& event) { return detail::json_of(event, e.at); }));
   return o.str();

@@ -184,6 +184,8 @@ class wait_queue_core {
 
   /// Whose turn it is, as far as time has come; nullptr: as `front`.
   [[nodiscard]] wait_node* first() noexcept { return order_ == queue_order::fifo ? line_.front() : pick(); }
+  /// Who has waited for longest; nullptr: nobody waits.
+  [[nodiscard]] const wait_node* longest() const noexcept { return line_.front(); }
   /// Who lined up next after `node`, which waits here; nullptr: nobody.
   [[nodiscard]] wait_node* behind(const wait_node& node) const noexcept { return line_.after(node); }
   [[nodiscard]] queue_order order() const noexcept { return order_; }

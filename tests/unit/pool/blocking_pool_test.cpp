@@ -294,7 +294,7 @@ TEST_F(BlockingPool, ExplainsItself) {
       json,
       R"({"pool":"or\"ders","max":2,"min":2,"connections_by_state":{"idle":1,"in_use":1,"connecting":0,"validating":0,)"
       R"("resetting":0,"closing":0},"waiting":0,"oldest_wait_ms":0.000000,"predicted_wait_ms":0.000000,)"
-      R"("suspended":false,"closed":false,"backend":{"state":"up"},"connections":[)"
+      R"("suspended":false,"closed":false,"longest_waiting":[],"backend":{"state":"up"},"connections":[)"
       R"({"slot":0,"connection":1,"state":"idle","endpoint":0,"age_ms":1.500000,"uses":0},)"
       R"({"slot":1,"connection":2,"state":"in_use","endpoint":0,"age_ms":1.500000,"uses":1,"tag":"check\u000aout",)"
       R"("held_ms":1.500000,"site":"","last_site":""}],"events":[)"
@@ -392,6 +392,36 @@ TEST_F(BlockingPool, WhatIsKeptForTooLongIsAbortedAndReplaced) {
   EXPECT_EQ(s.connects - s.closes, 1) << "the lost one may outlive the pool";
   kept.reset();
   EXPECT_EQ(s.connects - s.closes, 0);
+}
+
+TEST_F(BlockingPool, ExplainsWhoHasWaitedForLongest) {
+  auto pool = make({.max_size = 1, .min_size = 1, .acquire_timeout = duration::max(), .predict = false});
+  pool.tick();
+  auto held = pool.try_acquire();
+  std::vector<std::thread> line;
+  for (std::uint32_t i = 0; i < 10; ++i) {
+    line.emplace_back([&pool, i, deadline = i == 0 ? never : clock.now() + 1s] {
+      static_cast<void>(pool.acquire({.deadline = deadline, .tenant = i, .priority = 2, .tag = i == 0 ? "first" : ""}));
+    });
+    while (pool.snapshot().now.waiting != i + 1) std::this_thread::yield();
+    clock.advance(10ms);
+  }
+  const pool_explanation e = pool.explain();
+  ASSERT_EQ(e.waiter_count, 8u) << "of ten";
+  for (std::size_t i = 0; i < 8; ++i) {
+    EXPECT_EQ(e.waiters[i].tenant, i);
+    EXPECT_EQ(e.waiters[i].waited, 100ms - 10ms * static_cast<int>(i));
+    if (i > 0) {
+      EXPECT_EQ(e.waiters[i].remaining, 900ms + 10ms * static_cast<int>(i));
+    }
+  }
+  EXPECT_STREQ(e.waiters[0].tag, "first");
+  EXPECT_EQ(e.waiters[0].remaining, duration::max());
+  EXPECT_NE(to_json(e).find(R"("longest_waiting":[{"waited_ms":100.000000,"tag":"first","tenant":0,"priority":2,"site":")"),
+            std::string::npos);
+  EXPECT_NE(to_json(e).find(R"({"waited_ms":90.000000,"remaining_ms":910.000000,"tag":"","tenant":1)"), std::string::npos);
+  pool.close();
+  for (std::thread& each : line) each.join();
 }
 
 TEST_F(BlockingPool, WhoWaitsForItselfIsToldSo) {
