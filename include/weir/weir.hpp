@@ -48,6 +48,7 @@
 #include <weir/queue/wait_queue_config.hpp>
 #include <weir/queue/wait_queue_core.hpp>
 #include <weir/queue/wait_queue_storage.hpp>
+#include <weir/room/presence_map.hpp>
 #include <weir/room/rank_index.hpp>
 #include <weir/room/seat_token.hpp>
 #include <weir/room/signer.hpp>

@@ -112,6 +112,13 @@ class rank_index {
     return base_ + i * chunk_size + word * 64 + static_cast<std::uint64_t>(std::countr_zero(live));
   }
 
+  /// Who of the 64 numbers from `first` on waits, a bit each. Precondition: `first` is a multiple of 64.
+  [[nodiscard]] std::uint64_t waiting_of_64(std::uint64_t first) const noexcept {
+    if (first >= tail_ || first + 64 <= first_ || first < base_) return 0;
+    const std::uint64_t live = ~word_of(chunk_of(first), first);
+    return tail_ - first >= 64 ? live : live & (bit(tail_) - 1);
+  }
+
   /// How many wait.
   [[nodiscard]] std::uint64_t size() const noexcept { return waiting_; }
   /// The number that the next one gets.

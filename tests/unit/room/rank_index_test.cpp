@@ -100,6 +100,18 @@ TEST(RankIndex, BeginsWhereItIsTold) {
   EXPECT_EQ(line.front(), first);
 }
 
+TEST(RankIndex, ShowsSixtyFourAtATime) {
+  rank_index line{130};
+  EXPECT_EQ(line.waiting_of_64(128), 0u);
+  for (int i = 0; i < 3; ++i) line.join();
+  line.leave(131);
+  EXPECT_EQ(line.waiting_of_64(128), 0b10100u) << "130 and 132; 128 and 129 were never given out, nor was 133";
+  EXPECT_EQ(line.waiting_of_64(64), 0u);
+  EXPECT_EQ(line.waiting_of_64(192), 0u);
+  for (int i = 0; i < 100; ++i) line.join();
+  EXPECT_EQ(line.waiting_of_64(192), ~(~std::uint64_t{0} << (233 - 192)));
+}
+
 TEST(RankIndex, AgreesWithASetOfNumbers) {
   for (const std::uint64_t seed : weir::testing_support::seeds(6)) {
     SCOPED_TRACE(seed);
