@@ -40,6 +40,37 @@ TEST(AsioPoolProperty, EverythingGoesWrongInVirtualTime) {
               static_cast<unsigned long long>(granted));
 }
 
+// Nobody waits for it any more, but the context.
+TEST(AsioPoolProperty, WhatHangsWhenThePoolHasGoneIsGivenUp) {
+  wire w{0};
+  w.most = 2;
+  w.calm = true;
+  manual_clock clock;
+  asio::io_context context{1};
+  std::optional<faulty_pool> pool;
+  pool.emplace(context.get_executor(), faulty{&w},
+               pool_config{.max_size = 2, .min_size = 2, .max_connecting = 2, .close_timeout = 1ms}, null_observer{},
+               clock);
+  context.poll();
+  auto last = pool->try_acquire();
+  const auto ends = [&] {
+    context.restart();
+    for (int i = 0; i < 5000 && !context.stopped(); ++i) {
+      clock.advance(100us);
+      context.run_for(1ms);
+    }
+    return context.stopped();
+  };
+  w.hangs = true;
+  pool.reset();
+  EXPECT_TRUE(ends());
+  EXPECT_EQ(w.alive, 1);
+  last->release();
+  EXPECT_TRUE(ends());
+  EXPECT_EQ(w.alive, 0);
+  EXPECT_EQ(w.token.use_count(), 1);
+}
+
 // ---- threads, real timers --------------------------------------------------------------------------------------------
 
 /// A clock that leaps and goes back at any moment; timers ring whenever their time has come by the real one.

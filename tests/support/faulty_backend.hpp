@@ -45,6 +45,7 @@ struct wire {
   std::atomic<int> too_many{0}, shared{0};
   std::atomic<int> age{0};  // how often all connections were declared invalid
   std::atomic<bool> outage{false}, calm{false};
+  std::atomic<bool> hangs{false};
   std::atomic<int> refuses_next{0};
   std::uint64_t fates = 12;  // the more, the calmer it is
   bool real_time = false;
@@ -113,6 +114,7 @@ struct faulty {
     co_await suffer();
   }
   asio::awaitable<void> suffer() {
+    if (w->hangs) co_return co_await hang();
     if (w->calm) co_return;
     if (w->outage && w->draw(4) != 0) throw std::runtime_error("refused");
     const auto fate = w->draw(w->fates);

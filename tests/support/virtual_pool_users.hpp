@@ -447,7 +447,7 @@ class virtual_pool_users {
     const bool may_line_up = s.now.suspended || config_.on_down == when_down::wait;
     if (!s.now.down || s.outages != outage_.number) {
       outage_ = {.number = s.outages,
-                 .since = latest_,
+                 .since = clock_.now(),  // the pool has seen this at least
                  .connects = wire_.connects,
                  .connecting = s.now.connecting,
                  .at_first = s.now.connecting,

@@ -81,7 +81,7 @@ class asio_pool_state final
     base::orphan();
     std::lock_guard lock{timer_mutex_};
     ended_ = true;
-    timer_.cancel();
+    if (running_ == 0) disarm();
   }
   [[nodiscard]] Executor get_executor() const noexcept { return executor_; }
   [[nodiscard]] auto& drains() noexcept { return drains_; }
@@ -93,20 +93,23 @@ class asio_pool_state final
     if (context_is_gone_.load(acquire) || context_->is_down.load(acquire)) return give_up_without_context(slot);
     // Of its own, so that a late cancellation of the last job does not meet the next one.
     std::shared_ptr<running_job> job;
+    bool ended = false;
     try {
       job = std::make_shared<running_job>(this->shared_from_this(), slot);
       {
         std::lock_guard lock{timer_mutex_};
         job_of(slot) = job;
+        ended = ended_;
       }
       boost::asio::co_spawn(
           job->strand, [job] { return run(*job); },
           boost::asio::bind_cancellation_slot(job->signal.slot(), [job](const std::exception_ptr&) {}));
-      if (job->listens()) stop(std::move(job));
+      if (job->listens()) stop(job);
     } catch (...) {
       if (job != nullptr) job->reported = true;
       failed(slot, std::current_exception());
     }
+    if (ended) rung();  // what was planned before this job ran has been ignored
   }
   void give_up(slot_type& slot) noexcept {
     std::shared_ptr<running_job> job;
@@ -120,17 +123,16 @@ class asio_pool_state final
     const duration rest = std::clamp<duration>(elapsed(this->now(), t), duration::zero(), std::chrono::hours{24});
     std::lock_guard lock{timer_mutex_};
     // Only ever earlier: jobs may end, and plan, before the call that began them comes to this.
-    if (ended_ || t >= armed_for_) return;
+    if ((ended_ && running_ == 0) || t >= armed_for_) return;
     armed_for_ = t;
     timer_.expires_after(rest);
     timer_.async_wait([self = this->shared_from_this()](const boost::system::error_code& error) {
       if (error) return;
       {
-        std::lock_guard rung{self->timer_mutex_};
+        std::lock_guard relock{self->timer_mutex_};
         self->armed_for_ = never;
       }
-      self->woke();
-      self->see_time();
+      self->rung();
     });
   }
 
@@ -138,8 +140,12 @@ class asio_pool_state final
   /// Of one slot, from its start to its report. Dropped without having run to its end: the context is gone.
   struct running_job {
     running_job(std::shared_ptr<asio_pool_state> p, slot_type& s)
-        : pool(std::move(p)), slot(s), strand(boost::asio::make_strand(pool->executor_)) {}
+        : pool(std::move(p)), slot(s), strand(boost::asio::make_strand(pool->executor_)) {
+      std::lock_guard lock{pool->timer_mutex_};
+      ++pool->running_;
+    }
     ~running_job() {
+      pool->one_less_runs();
       if (reported) return;
       pool->context_is_gone_.store(true, release);
       pool->give_up_without_context(slot);
@@ -159,6 +165,21 @@ class asio_pool_state final
     static constexpr unsigned listening = 1, unwanted = 2;
     atomic<unsigned> phase_{0};
   };
+
+  void rung() noexcept {
+    this->woke();
+    this->see_time();
+  }
+  /// Under timer_mutex_.
+  void disarm() {
+    timer_.cancel();
+    armed_for_ = never;
+  }
+  /// Without a handle the timer is there for jobs that take too long, and not to keep the context running.
+  void one_less_runs() noexcept {
+    std::lock_guard lock{timer_mutex_};
+    if (--running_ == 0 && ended_) disarm();
+  }
 
   void stop(std::shared_ptr<running_job> job) noexcept {
     if (context_is_gone_.load(acquire) || context_->is_down.load(acquire)) return;
@@ -242,6 +263,7 @@ class asio_pool_state final
   timer_type timer_;                             // guarded by timer_mutex_
   time_point armed_for_ = never;                 // guarded by timer_mutex_
   bool ended_ = false;                           // guarded by timer_mutex_
+  std::uint32_t running_ = 0;                    // guarded by timer_mutex_; jobs
   std::deque<std::weak_ptr<running_job>> jobs_;  // guarded by timer_mutex_
   atomic<bool> context_is_gone_{false};
   const std::shared_ptr<context_waits> context_;
