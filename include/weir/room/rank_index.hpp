@@ -114,7 +114,7 @@ class rank_index {
 
   /// Who of the 64 numbers from `first` on waits, a bit each. Precondition: `first` is a multiple of 64.
   [[nodiscard]] std::uint64_t waiting_of_64(std::uint64_t first) const noexcept {
-    if (first >= tail_ || first + 64 <= first_ || first < base_) return 0;
+    if (waiting_ == 0 || first >= tail_ || first < base_) return 0;
     const std::uint64_t live = ~word_of(chunk_of(first), first);
     return tail_ - first >= 64 ? live : live & (bit(tail_) - 1);
   }
