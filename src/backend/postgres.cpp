@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <libpq-fe.h>
@@ -78,12 +80,14 @@ struct postgres_connection::state {
   explicit state(const asio::any_io_executor& executor) : socket(executor) {}
   ~state() {
     if (socket.is_open()) socket.release();  // libpq's, who closes it
+    if (for_abort >= 0) ::close(for_abort);
   }
   state(const state&) = delete;
   state& operator=(const state&) = delete;
 
   std::unique_ptr<PGconn, finish_connection> connection;
   asio::posix::stream_descriptor socket;
+  int for_abort = -1;  // the same socket, by a number of our own: libpq may close its one at any time
   std::shared_ptr<detail::postgres_cancel> cancelled;  // a statement was, and its end has not been read
   bool unsent = false;                                 // a part of the statement is still here
   bool broken = false;
@@ -270,6 +274,8 @@ asio::awaitable<postgres_connection> postgres_backend::connect(connect_context c
     if (wants == PGRES_POLLING_FAILED) throw s->failure();
   }
   s->socket.assign(PQsocket(s->pq()));
+  s->for_abort = ::fcntl(PQsocket(s->pq()), F_DUPFD_CLOEXEC, 0);
+  if (s->for_abort < 0) throw postgres_error("no descriptor for the connection");
   PQsetnonblocking(s->pq(), 1);
   co_return postgres_connection{std::move(s)};
 }
@@ -284,5 +290,7 @@ asio::awaitable<void> postgres_backend::reset(postgres_connection& c) {
     c.state_->changed = false;
   }
 }
+
+void postgres_backend::abort(postgres_connection& c) noexcept { ::shutdown(c.state_->for_abort, SHUT_RDWR); }
 
 }  // namespace weir::inline v0

@@ -3,11 +3,15 @@
 #include "coroutine_test.hpp"
 #include "support/postgres_server.hpp"
 
+#include <boost/asio/detached.hpp>
+#include <boost/asio/this_coro.hpp>
+
 #include <gmock/gmock.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <thread>
 
 namespace {
 
@@ -23,7 +27,7 @@ using weir::testing_support::soon;
 
 static_assert(weir::pool_backend<weir::postgres_backend>);
 static_assert(weir::detail::validates<weir::postgres_backend> && weir::detail::resets<weir::postgres_backend> &&
-              weir::detail::knows_broken<weir::postgres_backend>);
+              weir::detail::knows_broken<weir::postgres_backend> && weir::detail::aborts<weir::postgres_backend>);
 
 class postgres_test : public weir::testing_support::coroutine_test {
  protected:
@@ -301,6 +305,30 @@ TEST_F(postgres_test, a_terminated_session_gives_the_servers_words) {
     EXPECT_THAT(error ? error->what() : "", HasSubstr("terminating connection due to administrator command"));
     EXPECT_TRUE(db.is_broken());
     EXPECT_TRUE(co_await failure<postgres_error>(backend_.validate(db)));
+  });
+}
+
+TEST_F(postgres_test, an_aborted_statement_fails_at_once) {
+  run([this]() -> awaitable<void> {
+    auto db = co_await open();
+    auto observer = co_await open();
+    bool ended = false;
+    const auto abort_when_it_runs = [&]() -> awaitable<void> {
+      for (int found = 0; found == 0 && !ended;) {
+        const auto rows = co_await observer.query(
+            "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND state = 'active'", db.backend_pid());
+        found = rows.get<int>(0, 0);
+      }
+      std::thread{[&] { weir::postgres_backend::abort(db); }}.join();
+    };
+    boost::asio::co_spawn(co_await boost::asio::this_coro::executor, abort_when_it_runs, boost::asio::detached);
+    const auto error = co_await failure<postgres_error>(db.query("SELECT pg_sleep(5)"));
+    ended = true;
+    EXPECT_TRUE(error);
+    EXPECT_EQ(error ? error->sqlstate() : "none", "") << "the connection's, not the statement's";
+    EXPECT_TRUE(db.is_broken());
+    EXPECT_TRUE(co_await failure<postgres_error>(db.query("SELECT 1")));
+    co_await observer.query("SELECT pg_terminate_backend($1)", db.backend_pid());
   });
 }
 

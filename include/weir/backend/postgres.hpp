@@ -206,6 +206,8 @@ class postgres_backend {
   /// neither. Errors: postgres_error.
   boost::asio::awaitable<void> reset(postgres_connection& c);
   [[nodiscard]] bool is_broken(const postgres_connection& c) const noexcept { return c.is_broken(); }
+  /// Shuts the socket down, from any thread, also during a statement: it fails, and so does all that comes after it.
+  static void abort(postgres_connection& c) noexcept;
 
  private:
   std::vector<std::string> conninfos_;
