@@ -35,6 +35,7 @@
 #include <weir/pool/pool_core.hpp>
 #include <weir/pool/pool_effects.hpp>
 #include <weir/pool/pool_explanation.hpp>
+#include <weir/pool/pool_lease.hpp>
 #include <weir/pool/pool_metrics.hpp>
 #include <weir/pool/pool_rejection.hpp>
 #include <weir/pool/pool_slot.hpp>

@@ -123,4 +123,26 @@ struct pool_config {
   return validate(config.waiting, "pool_config.waiting", config.max_size);
 }
 
+namespace detail {
+
+/// Of a pool that exists. Both are valid.
+[[nodiscard]] inline std::optional<config_error> what_cannot_change(const pool_config& was, const pool_config& now) {
+  const auto refuse = [](const char* field) {
+    return config_error{std::string{"pool_config."} + field, "cannot be changed while the pool exists"};
+  };
+  if (now.name != was.name) return refuse("name");
+  if (now.endpoints != was.endpoints) return refuse("endpoints");
+  if (now.order != was.order) return refuse("order");
+  if (now.detect_self_deadlock != was.detect_self_deadlock) return refuse("detect_self_deadlock");
+  const bool by_tenants = now.waiting.order == queue_order::tenants;
+  if (by_tenants != (was.waiting.order == queue_order::tenants)) return refuse("waiting.tenants");
+  if (!by_tenants) return std::nullopt;
+  const auto& a = now.waiting.tenants;
+  const auto& b = was.waiting.tenants;
+  const auto same = [](const tenant_share& x, const tenant_share& y) { return x.tenant == y.tenant; };
+  if (!std::equal(a.begin(), a.end(), b.begin(), b.end(), same)) return refuse("waiting.tenants");
+  return std::nullopt;
+}
+
+}  // namespace detail
 }  // namespace weir::inline v0

@@ -5,57 +5,32 @@
 #include <weir/core/admission.hpp>
 #include <weir/core/default_clock.hpp>
 #include <weir/core/detail/mutex.hpp>
-#include <weir/core/detail/per_thread.hpp>
 #include <weir/core/observer.hpp>
 #include <weir/pool/backend.hpp>
+#include <weir/pool/detail/pool_hints.hpp>
 #include <weir/pool/detail/sleeper.hpp>
 #include <weir/pool/pool_core.hpp>
 #include <weir/pool/pool_explanation.hpp>
+#include <weir/pool/pool_lease.hpp>
 #include <weir/pool/pool_snapshot.hpp>
 #include <weir/queue/wait_operation.hpp>
 
-#include <array>
 #include <cassert>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <source_location>
-#include <string_view>
 #include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
-namespace weir::inline v0 {
-
-template <class Shell>
-class pool_lease;
-
-namespace detail {
+namespace weir::inline v0::detail {
 
 /// A call and where it was made.
 struct pool_call : call {
   std::source_location where{};
 };
-
-/// Which connection this thread gave back last, of each of a few pools: it is still warm.
-struct pool_hint {
-  std::uint64_t pool = 0;  // 0: none
-  pool_slot* slot = nullptr;
-};
-struct pool_hints {
-  static constexpr std::size_t kept = 4;
-  std::array<pool_hint, kept> of{};
-
-  pool_hint& operator[](std::uint64_t pool) noexcept { return of[pool % kept]; }
-};
-/// Pools are told apart by number, and a slot lives as long as its pool, so that a hint of a pool that is gone is never
-/// followed.
-using my_hints = per_thread<pool_hints, pool_hints, pool_hints{}>;
-inline std::uint64_t next_pool_number() noexcept {
-  static constinit std::atomic<std::uint64_t> last{0};
-  return last.fetch_add(1, relaxed) + 1;
-}
 
 /// `Shell` derives from it and has `void start(pool_slot&)`: does the job that a slot's state says, on whatever thread;
 /// `void give_up(pool_slot&)`: a job takes too long; `void wake_at(time_point)`: when to call `see_time` next, or earlier.
@@ -550,23 +525,8 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
     scoped_lock one_at_a_time{reconfiguring_};
     {
       scoped_lock lock{mutex_};
-      const pool_config& old = core_->config();
       lost = core_->table().count(slot_state::lost);
-      const auto keep = [&](bool same, const char* field) {
-        if (!same) wrong = config_error{std::string{"pool_config."} + field, "cannot be changed while the pool exists"};
-      };
-      keep(config.name == old.name, "name");
-      keep(config.endpoints == old.endpoints, "endpoints");
-      keep(config.order == old.order, "order");
-      keep(config.detect_self_deadlock == old.detect_self_deadlock, "detect_self_deadlock");
-      const auto same_tenants = [&] {
-        const queue_discipline &now = config.waiting, &was = old.waiting;
-        const bool by_tenants = now.order == queue_order::tenants;
-        if (by_tenants != (was.order == queue_order::tenants)) return false;
-        return !by_tenants || std::equal(now.tenants.begin(), now.tenants.end(), was.tenants.begin(), was.tenants.end(),
-                                         [](const auto& a, const auto& b) { return a.tenant == b.tenant; });
-      };
-      keep(same_tenants(), "waiting.tenants");
+      wrong = what_cannot_change(core_->config(), config);
     }
     if (wrong) return wrong;
     std::vector<pool_slot*> slots = more_slots(config.max_size + lost);
@@ -639,68 +599,4 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
   }
 };
 
-}  // namespace detail
-
-/// A connection for as long as this lives: goes back to its pool when it is destroyed, also by an exception. Move-only; a
-/// moved-from one is empty. Not thread-safe by itself. Keeps what it needs of the pool alive: it may outlive the pool's
-/// handle, and its connection is closed when it comes back then.
-template <class Shell>
-class [[nodiscard]] pool_lease {
- public:
-  using connection = typename Shell::connection;
-
-  pool_lease(pool_lease&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
-  pool_lease& operator=(pool_lease&& other) noexcept {
-    if (this == &other) return *this;
-    release();
-    slot_ = std::exchange(other.slot_, nullptr);
-    return *this;
-  }
-  ~pool_lease() { release(); }
-
-  [[nodiscard]] connection& operator*() const noexcept { return *slot_->conn; }
-  [[nodiscard]] connection* operator->() const noexcept { return &*slot_->conn; }
-  [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr; }
-
-  /// Back to the pool, which resets it before the next user, if the backend can.
-  void release() noexcept { end(give_back::used); }
-  /// Back to the pool as it is: there is nothing to reset.
-  void release_clean() noexcept { end(give_back::clean); }
-  /// It is not to be used again: the pool closes it.
-  void discard() noexcept { end(give_back::discard); }
-  /// Takes the connection out of the pool, which may open another one in its place.
-  [[nodiscard]] connection detach() noexcept {
-    slot_->shell->prepare_to_detach(*slot_);
-    connection taken = std::move(*slot_->conn);
-    slot_->conn.reset();
-    end(give_back::detached);
-    return taken;
-  }
-  /// Leaves a trace of where its user was last, for reports of leaks.
-  void touch(const std::source_location& where = std::source_location::current()) noexcept {
-    slot_->touch(where);
-    if constexpr (requires(Shell& shell) { shell.touched(*slot_); }) slot_->shell->touched(*slot_);
-  }
-
-  // As a permit: how a call ended says nothing about the connection (the backend's `is_broken` does).
-  void release(const completion&) noexcept { release(); }
-  void release(outcome) noexcept { release(); }
-  /// It was not used.
-  void cancel() noexcept { end(give_back::clean); }
-
- private:
-  template <class, class, clock_source, class>
-  friend class detail::pool_shell;
-  using slot_type = typename Shell::slot_type;
-
-  explicit pool_lease(slot_type& slot) noexcept : slot_(&slot) {}
-
-  void end(give_back how) noexcept {
-    if (slot_type* slot = std::exchange(slot_, nullptr)) slot->shell->give_back(*slot, how);
-  }
-  slot_type* let_go() noexcept { return std::exchange(slot_, nullptr); }
-
-  slot_type* slot_;
-};
-
-}  // namespace weir::inline v0
+}  // namespace weir::inline v0::detail
