@@ -14,6 +14,8 @@ stop() {
   for name in driver server; do
     [[ -n ${!name} ]] || continue
     kill -TERM "${!name}" 2>/dev/null || true
+    # The driver lets journeys end at the first signal, and ends at the second.
+    if [[ $name == driver ]]; then sleep 0.2; kill -TERM "${!name}" 2>/dev/null || true; fi
     wait "${!name}" || true
     printf -v "$name" ''
   done
@@ -39,7 +41,7 @@ start_server() {
   : >"$out"   # the server's own opening of it may come after our first look
   "$bin/ticketing" --port 0 --drain 1s "$@" >"$out" 2>"${out%.txt}.log" &
   server=$!
-  for _ in {1..200}; do
+  for _ in {1..300}; do
     address=$(sed -n 's/^listening on //p' "$out")
     [[ -n $address ]] && return
     kill -0 "$server" 2>/dev/null || break
@@ -47,6 +49,15 @@ start_server() {
   done
   cat "${out%.txt}.log" >&2
   die "the server did not start"
+}
+
+# Ends the server, and says so if it did not end well.
+stop_server() {
+  local code=0
+  kill -TERM "$server" 2>/dev/null || true
+  wait "$server" || code=$?
+  server=''
+  [[ $code == 0 ]] || die "$1: the server ended with code $code; what it said: $results/$1.server.log"
 }
 
 # drive NAME SCENARIO ARGUMENTS…: one measured run of `weir load` against the server; its result: $results/NAME.json.

@@ -39,12 +39,14 @@ class date_load {
     const double crowd = std::pow(inside_ / 8.0, 3);
     return std::chrono::duration_cast<weir::duration>(base_ * std::min(1 + crowd, 80.0));
   }
-  /// Lets it pass. Cancellation: at once.
-  task<void> pass() const {
-    if (base_ == weir::duration::zero()) co_return;
+  /// Lets it pass. false: cut short by a cancellation.
+  task<bool> pass() const {
+    if (base_ == weir::duration::zero()) co_return true;
     using clock = std::chrono::steady_clock;
     boost::asio::basic_waitable_timer<clock, boost::asio::wait_traits<clock>, executor_type> timer{executor_, next()};
-    co_await timer.async_wait(use_task);
+    boost::system::error_code cut;
+    co_await timer.async_wait(boost::asio::redirect_error(use_task, cut));
+    co_return !cut;
   }
 
  private:

@@ -22,6 +22,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <utility>
 
 namespace {
 
@@ -30,8 +31,8 @@ using clock = std::chrono::steady_clock;
 using timer_type = boost::asio::basic_waitable_timer<clock, boost::asio::wait_traits<clock>, executor_type>;
 
 /// Every connection is a descriptor; the soft limit is often 1024. Returns how many connections there can be.
-std::size_t raise_descriptor_limit(std::size_t connections) {
-  constexpr std::size_t others = 64;
+std::size_t raise_descriptor_limit(std::size_t connections, std::size_t pool_size) {
+  const std::size_t others = 64 + 3 * pool_size;  // SQLite has its file, the log and the index
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return connections;
   const rlim_t wanted = connections + others;
@@ -82,11 +83,16 @@ class shutdown_sequence {
     });
   }
   void abort() {
+    if (std::exchange(aborting_, true)) return;
     std::fprintf(stderr, "ticketing: abandoning what is still running\n");
-    server_.abort();
     if (guard_ != nullptr) guard_->close();
     database_.close();
     for (worker_pool* pool : pools_) pool->abandon();
+    // Those who wait are told so, and the answers need a moment.
+    timer_.expires_after(std::chrono::milliseconds{50});
+    timer_.async_wait([this](const boost::system::error_code& ec) {
+      if (!ec) server_.abort();
+    });
   }
 
   boost::asio::basic_signal_set<executor_type> signals_;
@@ -96,6 +102,7 @@ class shutdown_sequence {
   protection* guard_;
   store& database_;
   worker_pool* pools_[2];
+  bool aborting_ = false;
 };
 
 /// What protection needs to know of this machine: how long a hash takes when all workers are busy.
@@ -152,7 +159,7 @@ int serve(const options& o) {
 
   const server_options http{.address = o.address,
                             .port = o.port,
-                            .max_connections = raise_descriptor_limit(o.max_connections),
+                            .max_connections = raise_descriptor_limit(o.max_connections, o.pool_size),
                             .request_timeout = o.request_timeout,
                             .idle_timeout = o.idle_timeout,
                             .watch_clients = o.protection};

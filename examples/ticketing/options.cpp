@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <thread>
 
@@ -14,8 +15,9 @@ void add_time(CLI::App& app, const std::string& name, std::chrono::milliseconds&
               double least = 1) {
   static const std::map<std::string, double> units{{"ms", 1}, {"s", 1000}, {"min", 60'000}};
   const auto assign = [&value, name, least](const double& milliseconds) {
-    if (!(milliseconds >= least && milliseconds <= 86'400'000)) {
-      throw CLI::ValidationError(name, "must be from " + std::to_string(static_cast<int>(least)) + "ms to 1440min");
+    const bool too_short = milliseconds < 1 && !(least == 0 && milliseconds == 0);
+    if (too_short || !(milliseconds <= 86'400'000)) {
+      throw CLI::ValidationError(name, std::string{"must be "} + (least == 0 ? "0ms, or " : "") + "from 1ms to 1440min");
     }
     value = std::chrono::milliseconds{static_cast<std::int64_t>(milliseconds)};
   };
@@ -32,6 +34,9 @@ void set_database(options& o, const std::string& text) {
   if (text == "sqlite") return;
   if (text.starts_with("postgres://") || text.starts_with("postgresql://")) {
     o.postgres = text;
+  } else if (text == "sqlite::memory:") {
+    throw CLI::ValidationError("--db",
+                               "in memory each connection would have a database of its own; sqlite is a temporary file");
   } else if (text.starts_with(file) && text.size() > file.size()) {
     o.sqlite = text.substr(file.size());
   } else {
@@ -44,7 +49,8 @@ void set_database(options& o, const std::string& text) {
 std::variant<options, int> parse_options(int argc, char** argv) {
   options o;
   std::string protection = "off";
-  CLI::App app{"A ticket shop's order service: register (bcrypt), charge points, order (SQLite). HTTP/1.1 and JSON."};
+  CLI::App app{
+      "A ticket shop's order service: register (bcrypt), charge points, order; dates of concerts. HTTP/1.1 and JSON."};
   app.option_defaults()->always_capture_default();
   app.add_option("--address", o.address, "address to listen on");
   app.add_option("--port", o.port, "port to listen on; 0: a free one, printed");
@@ -84,6 +90,12 @@ std::variant<options, int> parse_options(int argc, char** argv) {
     return app.exit(e) == 0 ? 0 : 2;
   }
   o.protection = protection == "on";
+  if (o.protection && 2 * o.date_query >= o.date_slo) {
+    std::fprintf(
+        stderr,
+        "--date-query must be less than half of --date-slo with --protection on: nothing could be answered in time\n");
+    return 2;
+  }
   if (o.workers == 0) o.workers = std::max(2U, std::thread::hardware_concurrency()) - 1;
   return o;
 }

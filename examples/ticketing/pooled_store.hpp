@@ -40,11 +40,15 @@ class pooled_store : public store {
   task<lease> first_lease(std::string what) {
     const weir::call c{.deadline = weir::later(pool_->now(), std::chrono::seconds{10}), .tag = "prepare"};
     auto taken = co_await pool_->template co_acquire<executor_type>(c);
+    // --acquire-timeout may be shorter than it takes to connect.
+    while (!taken && taken.error() == weir::errc::wait_timeout && pool_->now() < c.deadline) {
+      taken = co_await pool_->template co_acquire<executor_type>(c);
+    }
     if (taken) co_return std::move(*taken);
     const weir::pool_evidence* seen = taken.error().evidence();
     const bool told = seen != nullptr && seen->last_failure != nullptr;
     throw store_error("cannot use the database " + what + ": " +
-                      (told ? seen->last_failure->text : taken.error().message()));
+                      one_line(told ? seen->last_failure->text : taken.error().message()));
   }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <weir/backend/postgres.hpp>
 
+#include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <array>
@@ -117,8 +118,9 @@ class postgres_session final : public store_session {
       co_return co_await on_io(std::move(asked), executor_);
     } catch (const weir::postgres_error& e) {
       co_return store_reply{.status = store_status::unavailable, .message = e.what()};
-    } catch (const boost::system::system_error&) {  // cancelled
-      co_return store_reply{.status = store_status::abandoned};
+    } catch (const boost::system::system_error& e) {
+      if (e.code() == boost::asio::error::operation_aborted) co_return store_reply{.status = store_status::abandoned};
+      co_return store_reply{.status = store_status::unavailable, .message = e.what()};
     }
   }
 
@@ -136,7 +138,7 @@ class postgres final : public pooled_store<weir::postgres_backend> {
     try {
       co_await on_io(create_in(*db, initial_stock), executor_);
     } catch (const weir::postgres_error& e) {
-      throw store_error(std::string{"cannot use the database PostgreSQL: "} + e.what());
+      throw store_error("cannot use the database PostgreSQL: " + one_line(e.what()));
     }
   }
 

@@ -3,6 +3,8 @@
 #include "body.hpp"
 #include "password.hpp"
 
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
@@ -50,7 +52,9 @@ json::object to_json(const weir::pool_snapshot& s) {
           {"inUseSeconds", s.in_use_seconds},
           {"waiterSeconds", s.waiter_seconds},
           {"opened", s.opened},
-          {"connectFailed", s.connect_failed}};
+          {"connectFailed", s.connect_failed},
+          {"down", s.now.down},
+          {"lastConnectError", s.now.last_failure == nullptr ? std::string{} : one_line(s.now.last_failure->text)}};
 }
 
 /// Between `prefix` and `suffix` of a path; empty: nothing is, or more than one segment.
@@ -85,6 +89,7 @@ routes::routes(unsigned bcrypt_cost, weir::duration date_query, worker_pool& has
       store_worker_(store_worker),
       store_(s),
       counters_(c),
+      executor_(executor),
       guard_(guard),
       date_load_(date_query, executor) {}
 
@@ -124,7 +129,7 @@ task<response> routes::add_user(const request& r) {
 
   // g++ 12 destroys a lambda temporary inside of a co_await expression twice: here they all get a name first.
   store_step step = [name, hash = std::get<std::string>(hashed)](store_session& s) { return s.add_user(name, hash); };
-  const auto added = co_await in_store(r, call_of(r, "users"), std::move(step));
+  const auto added = co_await in_store(r, call_of("users"), std::move(step));
   if (const auto* refused = std::get_if<response>(&added)) co_return *refused;
   co_return created({{"id", std::get<store_reply>(added).value}});
 }
@@ -135,7 +140,7 @@ task<response> routes::charge(const request& r) {
   const auto amount = body.integer("amount", 1, 1'000'000'000);
 
   store_step step = [user, amount](store_session& s) { return s.charge(user, amount); };
-  const auto charged = co_await in_store(r, call_of(r, "charge"), std::move(step));
+  const auto charged = co_await in_store(r, call_of("charge"), std::move(step));
   if (const auto* refused = std::get_if<response>(&charged)) co_return *refused;
   co_return response{.body = json::serialize(json::object{{"balance", std::get<store_reply>(charged).value}})};
 }
@@ -146,7 +151,7 @@ task<response> routes::order(const request& r) {
   const auto quantity = body.integer("quantity", 1, 10);
 
   store_step step = [user, quantity](store_session& s) { return s.order(user, quantity); };
-  const auto ordered = co_await in_store(r, call_of(r, "orders"), std::move(step));
+  const auto ordered = co_await in_store(r, call_of("orders"), std::move(step));
   if (const auto* refused = std::get_if<response>(&ordered)) co_return *refused;
   const auto& reply = std::get<store_reply>(ordered);
   co_return created({{"orderId", reply.value}, {"stock", reply.stock}});
@@ -169,12 +174,19 @@ task<response> routes::dates(const request& r) {
   const date_load::visit inside{date_load_};
   store_step step = [this, concert](store_session& s) -> task<store_reply> {
     store_reply reply = co_await s.dates(concert);
-    co_await date_load_.pass();
+    if (reply.status != store_status::ok) co_return reply;
+    const bool passed = co_await date_load_.pass();
+    if (!passed) co_return store_reply{.status = store_status::abandoned};
     co_return reply;
   };
   const auto found = co_await in_store(r, c, std::move(step));
-  if (place) place->release(weir::outcome::success);
-  if (const auto* refused = std::get_if<response>(&found)) co_return *refused;
+  const auto* refused = std::get_if<response>(&found);
+  if (place) {
+    // "No such concert" is an answer, too.
+    const bool answered = refused == nullptr || refused->status == 404;
+    place->release(r.gone() ? weir::outcome::ignored : answered ? weir::outcome::success : weir::outcome::failure);
+  }
+  if (refused != nullptr) co_return *refused;
   json::array days;
   for (const auto& [day, seats] : std::get<store_reply>(found).dates) {
     days.push_back(json::object{{"date", day}, {"seats", seats}});
@@ -210,9 +222,10 @@ task<std::variant<std::string, response>> routes::hash(const request& r, std::st
   co_return std::move(hashed->first);
 }
 
-weir::call routes::call_of(const request& r, const char* tag) const {
+weir::call routes::call_of(const char* tag) const {
   weir::call c{.tag = tag};
-  if (guard_ != nullptr) c.deadline = weir::later(r.arrival, guard_->slo());
+  // From now on, not from the arrival: a hash that took longer than it should have is not to be thrown away.
+  if (guard_ != nullptr) c.deadline = weir::later(std::chrono::steady_clock::now(), guard_->slo());
   return c;
 }
 
@@ -223,7 +236,7 @@ task<std::variant<store_reply, response>> routes::in_store(const request& r, wei
   if (guard_ == nullptr) {
     reply = co_await step(**session);
   } else {
-    auto ask = [&step, &session] { return step(**session); };
+    auto ask = [&] { return within(c.deadline, step(**session)); };
     auto answered = co_await guard_->through_circuit(std::move(ask));
     if (!answered) co_return r.gone() ? client_left() : guard_->refusal(answered.error());
     reply = std::move(*answered);
@@ -241,9 +254,23 @@ task<std::variant<store_reply, response>> routes::in_store(const request& r, wei
   co_return unavailable(reply);
 }
 
+task<store_reply> routes::within(weir::time_point deadline, task<store_reply> work) {
+  using namespace boost::asio::experimental::awaitable_operators;
+  using clock = std::chrono::steady_clock;
+  boost::asio::basic_waitable_timer<clock, boost::asio::wait_traits<clock>, executor_type> limit{executor_, deadline};
+  auto first = co_await (std::move(work) || limit.async_wait(use_task));
+  if (auto* reply = std::get_if<store_reply>(&first)) co_return std::move(*reply);
+  co_return store_reply{.status = store_status::unavailable, .message = "no answer in time"};
+}
+
 response routes::no_connection(const request& r, const weir::pool_rejection& why) {
   if (r.gone()) return client_left();
   if (why == weir::errc::closed) return shutting_down();
+  if (why == weir::errc::backend_down) {
+    const bool told = why.evidence() != nullptr && why.evidence()->last_failure != nullptr;
+    response answer = unavailable({.message = told ? why.evidence()->last_failure->text : why.message()});
+    return guard_ != nullptr ? guard_->refusal(why) : std::move(answer);
+  }
   if (guard_ != nullptr) return guard_->refusal(why);
   // As it was reported: the pool's words, as an error of the server.
   return {.status = 500, .body = error_json(why.message())};
@@ -251,15 +278,15 @@ response routes::no_connection(const request& r, const weir::pool_rejection& why
 
 response routes::unavailable(const store_reply& reply) {
   ++counters_.store_errors;
-  counters_.last_store_error = reply.message;
+  counters_.last_store_error = one_line(reply.message);
   const auto now = weir::time_point(std::chrono::steady_clock::now());
   if (now - last_logged_ >= std::chrono::seconds{1}) {
     last_logged_ = now;
-    std::fprintf(stderr, "ticketing: database: %s (%llu errors so far)\n", reply.message.c_str(),
+    std::fprintf(stderr, "ticketing: database: %s (%llu errors so far)\n", counters_.last_store_error.c_str(),
                  static_cast<unsigned long long>(counters_.store_errors));
   }
   return {.status = 503,
-          .body = error_json("the database is not available: " + reply.message),
+          .body = error_json("the database is not available: " + counters_.last_store_error),
           .retry_after = std::chrono::seconds{1}};
 }
 

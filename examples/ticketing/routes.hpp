@@ -48,8 +48,10 @@ class routes {
   /// does not own.
   using store_step = std::function<task<store_reply>(store_session&)>;
   task<std::variant<store_reply, response>> in_store(const request&, weir::call, store_step step);
-  /// With protection: until when the request is of use.
-  [[nodiscard]] weir::call call_of(const request&, const char* tag) const;
+  /// Awaits `work` until the deadline: a database that says nothing is none.
+  task<store_reply> within(weir::time_point deadline, task<store_reply> work);
+  /// With protection: within the SLO.
+  [[nodiscard]] weir::call call_of(const char* tag) const;
   [[nodiscard]] response unavailable(const store_reply&);
   [[nodiscard]] response no_connection(const request&, const weir::pool_rejection&);
 
@@ -58,6 +60,7 @@ class routes {
   worker_pool& store_worker_;
   store& store_;
   service_counters& counters_;
+  executor_type executor_;
   protection* guard_;
   date_load date_load_;
   weir::time_point last_logged_{};

@@ -3,7 +3,9 @@
 
 #include <weir/backend/sqlite.hpp>
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 namespace ticketing {
@@ -121,8 +123,12 @@ class sqlite_session final : public store_session {
 struct place {
   explicit place(const std::string& given) : path(given) {
     if (!path.empty()) return;
-    std::string name = (std::filesystem::temp_directory_path() / "ticketing-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw store_error("cannot create " + name);
+    const char* tmp = std::getenv("TMPDIR");
+    const std::string parent = tmp != nullptr && *tmp != '\0' ? tmp : "/tmp";
+    std::string name = parent + "/ticketing-XXXXXX";
+    if (mkdtemp(name.data()) == nullptr) {
+      throw store_error("cannot create a directory in " + parent + ": " + std::strerror(errno));
+    }
     own_directory = name;
     path = name + "/tickets.db";
   }

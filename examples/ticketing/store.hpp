@@ -48,6 +48,15 @@ struct store_error : std::runtime_error {
   using runtime_error::runtime_error;
 };
 
+/// For logs: PostgreSQL's words come in several lines.
+[[nodiscard]] inline std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  while (text.ends_with(' ')) text.pop_back();
+  return text;
+}
+
 inline constexpr std::int64_t ticket_price = 100;
 inline constexpr std::int64_t most_points = 1'000'000'000'000;
 

@@ -170,7 +170,7 @@ void add_load_command(CLI::App& app, action& run) {
   command
       ->add_option("--time-scale", o->time_scale,
                    "Run so many times as fast: the scenario's times are divided, its rates multiplied; all that is "
-                   "reported is in the scenario's time")
+                   "reported is in the scenario's time, and how late the driver itself may be, too: 2 to 10")
       ->check(number_from(1e-3, 1e3));
   command
       ->add_option("--capacity", o->capacity,

@@ -274,7 +274,8 @@ run_result driver::finish() {
   health_.own_errors = traffic_.own_errors;
   out.generator = std::move(health_);
   judge_validity(out);
-  out.overload = summarise_overload(out, options_.capacity_per_s, planned_peak_end(definition_, options_.capacity_per_s));
+  const double capacity = options_.capacity_per_s / options_.time_scale;  // in a second of the scenario
+  out.overload = summarise_overload(out, capacity, planned_peak_end(definition_, capacity));
   out.thresholds = evaluate_thresholds(definition_, out);
   return out;
 }

@@ -26,7 +26,7 @@ struct drive_options {
   double rate_factor = 1;  ///< > 0; multiplies every arrival rate
   double time_scale =
       1;  ///< > 0; so many times as fast as the scenario says: all times in it, and in what was found, are its own
-  double capacity_per_s = 0;  ///< measured just before; 0: unknown, no overload summary
+  double capacity_per_s = 0;  ///< measured just before, on the wall; 0: unknown, no overload summary
   std::string label{};
   std::function<void(const progress&)> on_second{};  ///< called from the event loop: must not block
   bool stop_on_signal = false;                       ///< SIGINT and SIGTERM end the load gracefully, a second one at once

@@ -291,9 +291,10 @@ TEST(Driver, RunsAScenarioFasterAndReportsInItsTime) {
   const run_result r = run(server.url(), "executor='constant-arrival-rate'\nrate=5\nduration='4s'\narrivals='uniform'",
                            "[[journey]]\nname='j'\n[[journey.steps]]\nname='get'\nrequest='GET /'\npause='2s'\n"
                            "[[journey.steps]]\nname='never'\nrequest='GET /never'\ntimeout='1s'\n",
-                           "", {.time_scale = 8});
+                           "", {.time_scale = 8, .capacity_per_s = 16});
   const auto took = std::chrono::steady_clock::now() - began;
   EXPECT_EQ(r.time_scale, 8);
+  EXPECT_EQ(r.overload.capacity_per_s, 2) << "in a second of the scenario";
   EXPECT_EQ(r.journeys.intended, 20u);
   EXPECT_EQ(r.length, 4s);
   EXPECT_GE(r.total, 7s - 50ms) << "the last one begins at 4 s, pauses for 2, and waits for 1";

@@ -62,6 +62,7 @@ class server_process {
     pid_ = fork();
     if (pid_ == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
+      setenv("TMPDIR", logs_.path().c_str(), 1);  // one that is killed leaves its database there
       if (obey_permissions) prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE);
       if (std::freopen(out.c_str(), "w", stdout) == nullptr || std::freopen(err.c_str(), "w", stderr) == nullptr)
         _exit(126);

@@ -502,11 +502,54 @@ TEST(TicketingProtected, LetsNoMoreIntoTheDatesThanAreServedWell) {
   expect_balanced_pool(counters, answered);
 }
 
-TEST(TicketingOptions, RefusesADatabaseThatIsNone) {
-  server_process server{{"--db", "mysql://x"}};
-  EXPECT_EQ(server.wait(), 2);
-  EXPECT_THAT(server.err(),
-              HasSubstr("--db: must be sqlite, sqlite:FILE or postgres://user@host/database, is 'mysql://x'"));
+TEST(TicketingOptions, RefusesWhatCannotWork) {
+  const auto refused = [](const std::vector<std::string>& arguments, const std::string& why) {
+    server_process server{arguments};
+    EXPECT_EQ(server.wait(), 2);
+    EXPECT_THAT(server.err(), HasSubstr(why));
+  };
+  refused({"--db", "mysql://x"}, "--db: must be sqlite, sqlite:FILE or postgres://user@host/database, is 'mysql://x'");
+  refused({"--db", "sqlite::memory:"}, "--db: in memory each connection would have a database of its own");
+  refused({"--protection", "on", "--date-query", "2s"}, "--date-query must be less than half of --date-slo");
+  refused({"--date-query", "0.5ms"}, "--date-query: must be 0ms, or from 1ms to 1440min");
+}
+
+TEST_P(Ticketing, WhoLeavesDuringASlowQueryIsCountedAsGone) {
+  server_process server{with({"--date-query", "2s", "--date-slo", "20s"})};
+  server.port();
+  std::vector<client> users;
+  for (int i = 0; i < 4; ++i) users.emplace_back(server.port()).send("GET /concert/451/date HTTP/1.1\r\nHost: t\r\n\r\n");
+  const auto pool = [&](const char* field) {
+    return counters_of(server).at("store").at("pool").at(field).to_number<std::int64_t>();
+  };
+  ASSERT_TRUE(eventually([&] { return pool("inUse") == 4; }));
+  users.clear();
+  EXPECT_TRUE(eventually([&] { return pool("inUse") == 0; }));
+  const auto counters = counters_of(server);
+  EXPECT_EQ(count(counters, "GET /concert/{}/date", "500"), 0);
+  if (std::string{GetParam()} == "on") {
+    EXPECT_EQ(count(counters, "GET /concert/{}/date", "499"), 4);
+  }
+  EXPECT_EQ(server.err().find("GET /concert"), std::string::npos) << server.err();
+}
+
+TEST(TicketingProtected, DoesNotWaitForADatabaseThatSaysNothing) {
+  weir::testing_support::postgres_server database;
+  const std::string conninfo = database.conninfo();
+  const auto from = conninfo.find("host=") + 5;
+  const std::string host = conninfo.substr(from, conninfo.find(' ', from) - from);
+  server_process server{
+      {"--cost", "4", "--db", "postgres://weir@/postgres?host=" + host, "--slo", "300ms", "--protection", "on"}};
+  client c{server.port()};
+  const auto charge = [&c] { return c.ask("/api/points/charge", R"({"userId":1,"amount":5})"); };
+  ASSERT_EQ(charge().status, 404u);
+  database.pause();
+  const answer first = charge();
+  EXPECT_EQ(first.status, 503u);
+  EXPECT_THAT(first.error(), HasSubstr("no answer in time"));
+  EXPECT_TRUE(eventually([&] { return charge().status == 503; }));
+  database.resume();
+  EXPECT_TRUE(eventually([&] { return charge().status == 404; }, 30s));
 }
 
 TEST(TicketingProtected, BalancesItsBooksWhenClientsHangUpAnywhere) {
