@@ -74,7 +74,8 @@ class blocking_pool_state final
     return a;
   }
   answer acquire(const pool_call& c, std::stop_token stop) noexcept {
-    auto a = acquire_or_wait(c, std::move(stop));
+    auto a = base::try_first(c);
+    if (!a && waiting_helps(a.error())) return wait(c, std::move(stop));
     if (detects_self_deadlock_) [[unlikely]]
       base::is_with(a, my_number());
     return a;
@@ -84,11 +85,14 @@ class blocking_pool_state final
     if (detects_self_deadlock_) slot.is_with(my_number());
   }
 
+  // Both may outlive the handle, which tells them.
   pool_result<drain_report> drain(time_point deadline, std::stop_token stop) {
+    const auto stays = this->shared_from_this();
     watching<typename base::drain_operation> w;
     return sit_through(w, 0, deadline, std::move(stop));
   }
   pool_result<std::uint32_t> ready(std::uint32_t wanted, time_point deadline, std::stop_token stop) {
+    const auto stays = this->shared_from_this();
     watching<typename base::ready_operation> w;
     return sit_through(w, wanted, deadline, std::move(stop));
   }
@@ -111,18 +115,23 @@ class blocking_pool_state final
   }
 
  private:
-  answer acquire_or_wait(const pool_call& c, std::stop_token stop) noexcept {
-    auto first = base::try_first(c);
-    if (first || !waiting_helps(first.error())) return first;
+  answer wait(const pool_call& c, std::stop_token stop) noexcept {
+    // The handle may go meanwhile, on another thread.
+    const auto stays = this->shared_from_this();
     if (detects_self_deadlock_) [[unlikely]] {
       if (auto refused = base::refuse_if_all_are_with(my_number())) return std::move(*refused);
     }
     blocked waiter;
     if (auto refused = base::wait(waiter, c)) return std::move(*refused);
-    const auto give_up = [&] { base::cancel(waiter); };
-    std::stop_callback on_stop{std::move(stop), give_up};
-    wait_for(waiter);
-    return waiter.take();
+    {
+      const auto give_up = [&] { base::cancel(waiter); };
+      std::stop_callback on_stop{std::move(stop), give_up};
+      wait_for(waiter);
+    }
+    auto a = waiter.take();
+    if (detects_self_deadlock_) [[unlikely]]
+      base::is_with(a, my_number());
+    return a;
   }
   /// Of this thread; unlike an id it is never used again.
   static std::uint64_t my_number() noexcept {
@@ -282,10 +291,11 @@ class basic_blocking_pool : public detail::pool_handle<detail::blocking_pool_sta
  public:
   using typename base::lease;
 
-  /// As many threads as attempts to connect may run at a time. Errors: std::invalid_argument naming the field,
+  /// As many threads as attempts to connect may run at a time, and one that resets, validates and closes while these hang.
+  /// Errors: std::invalid_argument naming the field,
   /// std::system_error (no threads), std::bad_alloc.
   explicit basic_blocking_pool(Backend backend, pool_config config = {}, Observer observer = {}, Clock clock = {})
-      : basic_blocking_pool(std::move(backend), config, pool_threads{config.connecting_at_most()}, std::move(observer),
+      : basic_blocking_pool(std::move(backend), config, pool_threads{config.connecting_at_most() + 1}, std::move(observer),
                             std::move(clock)) {}
   /// `threads.count` 0: none; somebody has to call `tick()` now and then.
   basic_blocking_pool(Backend backend, const pool_config& config, pool_threads threads, Observer observer = {},

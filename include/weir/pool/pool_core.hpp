@@ -116,6 +116,8 @@ class pool_core : public detail::pool_watching {
     if (slot.is_open()) table_.leave(slot);
     if (const close_reason why = end_of(slot, give_back::clean); why != close_reason::none) {
       shut_down(slot, why, now, fx);
+    } else if (slot.dies_at <= now) {
+      shut_down(slot, close_reason::lifetime, now, fx);
     } else {
       park(slot, true);
     }
@@ -128,7 +130,7 @@ class pool_core : public detail::pool_watching {
     if (slot.is_open()) table_.leave(slot);
     if (slot.reported_use == slot.uses()) {
       ++counts_.leaks_returned;
-      tell(pool_event_kind::returned_leak, slot, elapsed(slot.since(), now));
+      tell(pool_event_kind::returned_leak, slot, slot.last_use);
       if (slot.state() == slot_state::lost) {
         find_again(slot, how, now, fx);
         return settle(now, fx);
@@ -191,6 +193,7 @@ class pool_core : public detail::pool_watching {
   void validated(pool_slot& slot, bool alive, time_point now, pool_effects& fx) {
     now = seen(now);
     assert(slot.state() == slot_state::validating);
+    alive = alive && !slot.overdue;
     (alive ? durations_.validated : durations_.not_validated).record(elapsed(slot.began, now));
     slot.fresh_until = later(now, config_.validate_after_idle);
     plan_keepalive(slot, now);
@@ -204,6 +207,7 @@ class pool_core : public detail::pool_watching {
   void was_reset(pool_slot& slot, bool ok, time_point now, pool_effects& fx) {
     now = seen(now);
     assert(slot.state() == slot_state::resetting);
+    ok = ok && !slot.overdue;
     (ok ? durations_.was_reset : durations_.not_reset).record(elapsed(slot.began, now));
     if (!ok) {
       note_broken(slot, now, fx);
@@ -240,6 +244,7 @@ class pool_core : public detail::pool_watching {
   }
   void aborted(pool_slot& slot, time_point now, pool_effects& fx) {
     slot.aborting = false;
+    if (std::exchange(slot.ousting, false)) --ousting_;
     if (!slot.is_held()) fx.jobs.push_back(slot);  // has come back meanwhile
     settle(seen(now), fx);
   }
@@ -257,6 +262,8 @@ class pool_core : public detail::pool_watching {
     if (now >= look_at_) look_around(now, fx);
     settle(now, fx);
   }
+  /// Somebody waits for the pool as a whole, with a deadline.
+  [[nodiscard]] bool is_timed() const noexcept { return watches_end() != never; }
   [[nodiscard]] time_point next_event() const noexcept {
     return std::min({queue_.next_event(), look_at_, connect_at_, watches_end()});
   }
@@ -391,7 +398,7 @@ class pool_core : public detail::pool_watching {
   void connect_as_needed(time_point now, pool_effects& fx) {
     if (closed_ || suspended_) return;
     const std::uint32_t wanted = std::min(attempts_needed(), health_.window());
-    while (table_.count(slot_state::connecting) < wanted && table_.occupied() < config_.max_size) {
+    while (table_.count(slot_state::connecting) < wanted && table_.occupied() + ousting_ < config_.max_size) {
       const auto endpoint = health_.pick(now);
       if (!endpoint) {
         connect_at_ = health_.retry_at();
@@ -428,7 +435,7 @@ class pool_core : public detail::pool_watching {
     if (!queue_.empty() && table_.first_idle() != nullptr) serve(now, fx);
     if (health_.is_failing()) give_up_if_down(now, fx);
     connect_at_ = never;
-    if (table_.occupied() < config_.max_size) connect_as_needed(now, fx);
+    if (table_.occupied() + ousting_ < config_.max_size) connect_as_needed(now, fx);
     if (!fx.ready.empty()) explain_refusals(now, fx);
     if (is_watched()) [[unlikely]]
       look_at_watches(now, fx);

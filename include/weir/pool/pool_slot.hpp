@@ -145,10 +145,13 @@ class alignas(detail::cache_line) pool_slot : public detail::list_hook {
   }
   /// Counts the use that ends now, and notes since when the connection will have been idle.
   void end_use(time_point now, duration fresh) noexcept {
-    held.record(elapsed(since(), now));
+    last_use = elapsed(since(), now);
+    since_.store(nobody, detail::relaxed);
+    held.record(last_use);
     idle_since = now;
     fresh_until = later(now, fresh);
   }
+  /// `never`: it is nobody's, or was taken just now.
   [[nodiscard]] time_point since() const noexcept { return time_point{duration{since_.load(detail::relaxed)}}; }
 
   // By anybody.
@@ -159,31 +162,47 @@ class alignas(detail::cache_line) pool_slot : public detail::list_hook {
   }
   /// Whose it is; false: it went from one to the next just now.
   [[nodiscard]] bool read_use(use& u) const noexcept {
+    // What is copied is written only while it is nobody's.
     const std::uint64_t before = uses();
-    u.since = time_point{duration{since_.load(detail::acquire)}};
+    const time_point taken = time_point{duration{since_.load(detail::acquire)}};
+    if (taken == never) return false;
+    copy_use(u);
+    u.since = taken;
+    std::atomic_thread_fence(detail::acquire);
+    return since() == taken && uses_.load(detail::relaxed) == before;
+  }
+  /// Of who has called `end_use`, by that thread.
+  [[nodiscard]] use ended_use() const noexcept {
+    use u;
+    copy_use(u);
+    u.since = later(idle_since, -last_use);
+    return u;
+  }
+
+ private:
+  void copy_use(use& u) const noexcept {
     tag_.copy(u.tag);
     u.file = file_.load(detail::relaxed);
     u.line = line_.load(detail::relaxed);
     u.touched_file = touched_file_.load(detail::relaxed);
     u.touched_line = touched_line_.load(detail::relaxed);
-    std::atomic_thread_fence(detail::acquire);
-    return uses_.load(detail::relaxed) == before;
   }
 
- private:
   static constexpr std::uint32_t state_mask = 7, open_bit = 8;
+  static constexpr duration::rep nobody = never.time_since_epoch().count();
   static constexpr std::uint32_t open_idle = open_bit | static_cast<std::uint32_t>(slot_state::idle);
   static constexpr std::uint32_t open_in_use = open_bit | static_cast<std::uint32_t>(slot_state::in_use);
 
   detail::atomic<std::uint32_t> word_{0};
   detail::atomic<std::uint32_t> line_{0}, touched_line_{0};
   detail::atomic<std::uint64_t> uses_{0};
-  detail::atomic<duration::rep> since_{0};
+  detail::atomic<duration::rep> since_{nobody};
 
  public:
   // The holder's while in use, the pool's else.
   time_point fresh_until{};  ///< may be used without a question until then
   time_point idle_since{};
+  duration last_use{};          ///< how long it was held last
   time_point renew_at = never;  ///< planned end of its life; set while it is nobody's
 
  private:
@@ -215,6 +234,7 @@ class alignas(detail::cache_line) pool_slot : public detail::list_hook {
   bool to_abort = false;         ///< the shell does not know yet that it is to be aborted
   bool aborting = false;         ///< it is, or is about to be: what comes back meanwhile is closed after it
   bool aborted = false;          ///< of no use any more to who has it
+  bool ousting = false;          ///< aborting, and counted by the pool until that has ended
   bool detaching = false;        ///< its user takes it out: not to be aborted any more
 };
 

@@ -69,10 +69,11 @@ inline pool_snapshot take_snapshot(pool_core& core, time_point now) noexcept {
   for (const pool_slot* slot : core.table().slots()) {
     uses += slot->uses();
     s.in_use_seconds += std::chrono::duration<double>(slot->held.sum()).count();
-    if (slot->is_held()) {
+    if (slot->is_held() && slot->since() != never) {
       s.in_use_seconds += std::max(0.0, std::chrono::duration<double>(elapsed(slot->since(), now)).count());
     }
   }
+  s.in_use_seconds = core.never_less(s.in_use_seconds);
   if (s.now.idle == 0) s.predicted_wait = core.queue().predicted_wait(1, now).value_or(duration::zero());
 
   const auto& done = core.queue().totals();

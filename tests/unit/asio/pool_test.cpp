@@ -306,6 +306,29 @@ TEST_F(AsioPool, ClosingTellsWaitersAndLeasesComeBackLater) {
   EXPECT_EQ(s.closes, 1);
 }
 
+TEST_F(AsioPool, ADrainKeepsItsDeadlineWhenTheHandleGoes) {
+  std::optional<answer> holder;
+  std::optional<pool_result<drain_report>> drained;
+  {
+    auto pool = make({.max_size = 1});
+    ask(pool, holder);
+    run();
+    pool.async_drain(clock.now() + 5ms,
+                     asio::bind_executor(context->get_executor(), [&](auto r) { drained.emplace(std::move(r)); }));
+  }
+  run();
+  EXPECT_FALSE(drained);
+  clock.advance(5ms);
+  const auto give_up = std::chrono::steady_clock::now() + 20s;
+  while (!drained && std::chrono::steady_clock::now() < give_up) context->run_one_for(100ms);
+  ASSERT_TRUE(drained && *drained);
+  EXPECT_EQ((*drained)->in_use, 1u);
+  holder.reset();
+  context->restart();
+  context->run();  // and nothing keeps the context running after that
+  EXPECT_EQ(s.closes, 1);
+}
+
 TEST_F(AsioPool, ADrainLeavesNoSocketsAndCutsAttemptsShort) {
   auto pool = make({.max_size = 3, .min_size = 2, .max_connecting = 2});
   run();
@@ -461,6 +484,21 @@ class AffinePool : public testing::Test {
   manual_clock clock;
   std::optional<asio::io_context> one{std::in_place, 1}, two{std::in_place, 1};
 };
+
+TEST_F(AffinePool, WhoGivesUpWhenTheOwnLineHasRefusedIsToldSo) {
+  auto pool = make(affinity::prefer, 2, {.min_size = 2, .max_waiters = 0});
+  run();
+  const auto a = pool.try_acquire(one->get_executor());
+  const auto b = pool.try_acquire(two->get_executor());
+  ASSERT_TRUE(a && b);
+  asio::cancellation_signal signal;
+  std::optional<answer> told;
+  pool.async_acquire({}, asio::bind_cancellation_slot(signal.slot(), into(told, one->get_executor())));
+  signal.emit(asio::cancellation_type::terminal);  // the refusal is on its way
+  run();
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->error(), errc::cancelled);
+}
 
 TEST_F(AffinePool, InModeSameEachContextHasItsOwn) {
   steal_after = 0s;

@@ -222,6 +222,18 @@ TEST_F(BlockingPool, WhatLayForLongIsAskedFirst) {
   EXPECT_EQ(s.connects, 2);
 }
 
+TEST_F(BlockingPool, NothingIsLentBeyondItsLifetime) {
+  auto pool = make({.max_size = 1, .min_size = 1, .validate_after_idle = 1h, .max_lifetime = 60s});
+  pool.tick();
+  pool.try_acquire()->release_clean();
+  clock.advance(600s);  // and nobody has ticked
+  EXPECT_EQ(pool.try_acquire().error(), errc::over_capacity);
+  auto next = get(pool);
+  ASSERT_TRUE(next);
+  EXPECT_EQ((*next)->number, 2);
+  EXPECT_EQ(s.closes, 1);
+}
+
 TEST_F(BlockingPool, TheLedgerBalances) {
   auto pool = make({.max_size = 1, .max_waiters = 0});
   static_cast<void>(pool.acquire());                           // queue_full
@@ -479,6 +491,56 @@ TEST_F(BlockingPool, WaitingForThePoolCanBeStopped) {
 }
 
 // ---- with threads of its own ----
+
+// Whoever has been told that the pool is closed may find it gone: what waits must not look at it any more.
+TEST(BlockingPoolThreads, TheHandleMayGoWhileThreadsWait) {
+  for (int round = 0; round < 20; ++round) {
+    std::optional<basic_blocking_pool<plain>> pool{std::in_place, plain{},
+                                                   pool_config{.max_size = 1, .acquire_timeout = 1h}};
+    auto lease = pool->acquire();
+    ASSERT_TRUE(lease);
+    std::vector<std::thread> waiting;
+    std::atomic<int> told{0};
+    for (int i = 0; i < 3; ++i) {
+      waiting.emplace_back([&told, &handle = *pool] {
+        if (handle.acquire().error() == errc::closed) ++told;
+      });
+    }
+    while (pool->snapshot().now.waiting != 3) std::this_thread::yield();
+    pool.reset();
+    for (auto& thread : waiting) thread.join();
+    EXPECT_EQ(told, 3);
+  }
+}
+
+// A connect cannot be called back: resets must not wait for it.
+TEST(BlockingPoolThreads, ConnectsThatHangKeepNobodyElseFromBeingServed) {
+  struct state {
+    std::atomic<int> connects{0};
+    std::atomic<bool> released{false};
+  };
+  struct hanging {
+    struct connection {};
+    state* s;
+    connection connect(const connect_context&) {
+      if (++s->connects > 1) s->released.wait(false);
+      return {};
+    }
+    void reset(connection&) {}
+  };
+  state s;
+  {
+    basic_blocking_pool<hanging> pool{hanging{&s}, {.max_size = 4, .acquire_timeout = 1h}};
+    auto first = pool.acquire();
+    ASSERT_TRUE(first);
+    std::thread other{[&] { EXPECT_TRUE(pool.acquire()); }};
+    while (s.connects != 2) std::this_thread::yield();  // for the other one, and it hangs
+    first->release();                                   // to be reset, and handed on
+    other.join();
+    s.released = true;
+    s.released.notify_all();
+  }
+}
 
 TEST(BlockingPoolThreads, WaitersAreServedAndSentAway) {
   blocking_pool<plain> pool{plain{}, {.max_size = 1}};

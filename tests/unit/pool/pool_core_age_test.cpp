@@ -1,6 +1,8 @@
 // What time does to connections: renewal one after the other, idle ones, leaks.
 #include "support/pool_driver.hpp"
 
+#include <weir/pool/pool_snapshot.hpp>
+
 namespace weir {
 namespace {
 
@@ -176,6 +178,23 @@ class PoolLeaks : public testing::Test {
   }
 };
 
+TEST_F(PoolLeaks, WhoHasJustTakenItHasNotHeldItSinceTheLastOne) {
+  pool_driver pool{config(1), can};
+  pool.finish_jobs();
+  pool_slot* slot = pool.take();
+  ASSERT_TRUE(slot != nullptr);
+  ASSERT_TRUE(pool.put_open(slot) || slot->state() == slot_state::idle);
+  pool.now += 1h;
+  ASSERT_TRUE(slot->is_open() && slot->try_take()) << "without the lock; begin_use is yet to come";
+  pool.run([&](pool_effects& fx) { pool.core->pass(pool.now, fx); });
+  EXPECT_EQ(pool.core->totals().leaks_suspected, 0u);
+  EXPECT_FALSE(pool.core->has_leaks());
+  EXPECT_LT(detail::take_snapshot(*pool.core, pool.now).in_use_seconds, 1.0);
+  pool_slot::use u;
+  EXPECT_FALSE(slot->read_use(u));
+  pool.run([&](pool_effects& fx) { pool.core->take_back(*slot, pool.now, fx); });
+}
+
 TEST_F(PoolLeaks, APlaceIsTakenBackWithoutTheConnection) {
   pool_driver pool{config(1), can};
   pool.finish_jobs();
@@ -191,6 +210,9 @@ TEST_F(PoolLeaks, APlaceIsTakenBackWithoutTheConnection) {
   EXPECT_EQ(pool.closed_for(close_reason::leak), 1u);
   EXPECT_EQ(pool.events.back().reason, close_reason::leak);
   pool.finish_jobs();
+  EXPECT_FALSE(w.granted()) << "while it is being aborted it is one of the server's";
+  pool.abort_ends();
+  pool.finish_jobs();
   ASSERT_TRUE(w.granted()) << "by another connection, in another place";
   EXPECT_NE(w.slot, leaked);
   EXPECT_EQ(pool.core->table().occupied(), 1u) << "max_size: the one that was aborted counts no more";
@@ -204,15 +226,16 @@ TEST_F(PoolLeaks, WhatComesBackLateIsClosedOnceAndGivesNothingBack) {
     pool_slot* leaked = pool.take();
     pool.pass(3s);
     pool.reclaim();
-    pool.finish_jobs();
-    ASSERT_EQ(pool.in_state(slot_state::idle), 1u);
     if (!while_aborted) pool.abort_ends();
     EXPECT_FALSE(pool.put_open(leaked));
     EXPECT_EQ(pool.core->totals().leaks_returned, 1u);
     if (while_aborted) {
       EXPECT_TRUE(pool.closing.empty());
+      EXPECT_EQ(pool.core->table().occupied(), 0u) << "nothing in its place yet";
       pool.abort_ends();
     }
+    pool.connect_ok();
+    ASSERT_EQ(pool.in_state(slot_state::idle), 1u);
     EXPECT_EQ(pool.closing, std::deque<pool_slot*>{leaked});
     EXPECT_EQ(pool.core->table().occupied(), 1u) << "the idle one, and not the one being closed";
     pool.close_ends();
@@ -259,11 +282,11 @@ TEST_F(PoolLeaks, NoMoreThanMaxSizeAreLost) {
     for (int i = 0; i < 2; ++i) kept.push_back(pool.take());
     pool.pass(4s);
     pool.reclaim();
+    while (!pool.aborting.empty()) pool.abort_ends();
     EXPECT_LE(pool.in_state(slot_state::lost), 2u);
     if (round > 0) break;
   }
   EXPECT_EQ(pool.in_state(slot_state::in_use), 2u) << "stricter, not looser";
-  while (!pool.aborting.empty()) pool.abort_ends();
   ASSERT_TRUE(pool.core->may_detach(*kept[0]));
   pool.put(kept[0], give_back::detached);
   EXPECT_TRUE(pool.closing.empty());

@@ -274,8 +274,9 @@ TEST(PoolCore, OnlyAsManyAreAskedAsThereAreWaiters) {
 }
 
 TEST(PoolCore, KeepalivesOfAnIdlePoolAreSpreadAndFew) {
-  pool_driver pool{{.max_size = 20, .min_size = 20, .max_connecting = 20, .idle_timeout = duration::max()},
-                   {.validates = true}};
+  pool_driver pool{
+      {.max_size = 20, .min_size = 20, .max_connecting = 20, .validate_timeout = 1min, .idle_timeout = duration::max()},
+      {.validates = true}};
   pool.finish_jobs();
   pool.pass(27s - 1ns);
   EXPECT_TRUE(pool.validating.empty());

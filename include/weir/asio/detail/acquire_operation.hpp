@@ -45,6 +45,20 @@ struct cancellable_wait {
   bool (*stop)(void*) noexcept = nullptr;
 };
 
+/// A queue that is shared may go on another thread, once it has told those who wait: also while one of them cancels. Others
+/// must outlive them.
+struct outlives_its_waiters {
+  [[nodiscard]] bool lock() const noexcept { return true; }
+};
+template <class Queue>
+auto alive_while_cancelling(Queue& queue) noexcept {
+  if constexpr (requires { queue.weak_from_this(); }) {
+    return queue.weak_from_this();
+  } else {
+    return outlives_its_waiters{};
+  }
+}
+
 /// What those who wait in `Queue` get: result<permit>, unless it says otherwise.
 template <class Queue>
 struct answer_from {
@@ -171,10 +185,11 @@ class acquire_operation final : public Queue::operation, public registered_wait 
 
   void listen_to_slot() {
     if (auto slot = boost::asio::get_associated_cancellation_slot(handler_); slot.is_connected()) {
-      slot.assign([this](boost::asio::cancellation_type type) {
+      slot.assign([this, alive = alive_while_cancelling(queue_)](boost::asio::cancellation_type type) {
         if (type == boost::asio::cancellation_type::none) return;
         // Also after the grant: what is begun with the permit would not hear of this any more.
         unwanted_ = true;
+        [[maybe_unused]] const auto stays = alive.lock();
         if (!ended_.load(std::memory_order_acquire)) queue_.cancel(*this);
       });
     }

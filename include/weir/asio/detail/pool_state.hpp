@@ -81,7 +81,12 @@ class asio_pool_state final
     base::orphan();
     std::lock_guard lock{timer_mutex_};
     ended_ = true;
-    if (running_ == 0) disarm();
+    if (!needs_timer()) disarm();
+  }
+  /// Drains have been told how they ended.
+  void told_watchers() noexcept {
+    std::lock_guard lock{timer_mutex_};
+    if (ended_ && !needs_timer()) disarm();
   }
   [[nodiscard]] Executor get_executor() const noexcept { return executor_; }
   [[nodiscard]] auto& drains() noexcept { return drains_; }
@@ -123,7 +128,7 @@ class asio_pool_state final
     const duration rest = std::clamp<duration>(elapsed(this->now(), t), duration::zero(), std::chrono::hours{24});
     std::lock_guard lock{timer_mutex_};
     // Only ever earlier: jobs may end, and plan, before the call that began them comes to this.
-    if ((ended_ && running_ == 0) || t >= armed_for_) return;
+    if (t >= armed_for_ || (ended_ && !needs_timer())) return;
     armed_for_ = t;
     timer_.expires_after(rest);
     timer_.async_wait([self = this->shared_from_this()](const boost::system::error_code& error) {
@@ -175,10 +180,13 @@ class asio_pool_state final
     timer_.cancel();
     armed_for_ = never;
   }
-  /// Without a handle the timer is there for jobs that take too long, and not to keep the context running.
+  /// Without a handle: for jobs that take too long, and for drains, but not to keep the context running. Under
+  /// timer_mutex_, which comes before the pool's.
+  [[nodiscard]] bool needs_timer() const noexcept { return running_ != 0 || this->is_timed(); }
   void one_less_runs() noexcept {
     std::lock_guard lock{timer_mutex_};
-    if (--running_ == 0 && ended_) disarm();
+    --running_;
+    if (ended_ && !needs_timer()) disarm();
   }
 
   void stop(std::shared_ptr<running_job> job) noexcept {

@@ -88,11 +88,16 @@ class wait_in_two_lines : public std::enable_shared_from_this<wait_in_two_lines<
   }
 
   void join_another_line() {
+    bool abandoned = false;
     {
       const std::lock_guard lock{mutex_};
-      if (done_ || unwanted_ || joined_) return;
-      joined_ = true;
+      if (done_ || joined_) return;
+      abandoned = unwanted_;
+      // Who still waits at home is told there.
+      if (abandoned && !own_refusal_) return;
+      joined_ = !abandoned;
     }
+    if (abandoned) return finish(homes_->refusal(errc::cancelled));
     const auto self = this->shared_from_this();
     wait_in(homes_->best_line_but(home_), other_, [self](answer a) { self->other_line_said(std::move(a)); });
     // Who ended this meanwhile may have come too early to end that wait.
@@ -109,7 +114,7 @@ class wait_in_two_lines : public std::enable_shared_from_this<wait_in_two_lines<
     bool is_last = false;
     {
       const std::lock_guard lock{mutex_};
-      is_last = other_ended_;
+      is_last = other_ended_ || unwanted_;
       if (!is_last) own_refusal_.emplace(std::move(a));
     }
     if (is_last) return finish(std::move(a));

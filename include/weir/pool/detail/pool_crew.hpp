@@ -105,6 +105,7 @@ class pool_crew {
     for (;;) {
       if (!jobs_.empty()) {
         pool_slot& slot = *jobs_.pop_front();
+        if (!keeper_waits_ && idle_ != 0) woken_.notify_one();  // somebody else keeps the time
         lock.unlock();
         job_(slot);
         lock.lock();

@@ -51,6 +51,10 @@ class pool_places {
   [[nodiscard]] wait_queue_core& queue() noexcept { return queue_; }
   [[nodiscard]] const wait_queue_core& queue() const noexcept { return queue_; }
   [[nodiscard]] const counts& totals() const noexcept { return counts_; }
+  /// What was shown last, if that was more: who gives back at the same time is counted twice, or not at all, for a moment.
+  double never_less(double in_use_seconds) noexcept {
+    return shown_in_use_seconds_ = std::max(shown_in_use_seconds_, in_use_seconds);
+  }
   [[nodiscard]] const durations& lasted() const noexcept { return durations_; }
   [[nodiscard]] const pool_config& config() const noexcept { return config_; }
   /// Whether all connections that there may be are with this thread (`pool_slot::is_with`), so that none will come back
@@ -280,7 +284,8 @@ class pool_places {
     pool_event e{.name = name_, .kind = kind, .slot = slot.id, .connection = slot.number, .took = took, .at = now_};
     if (kind == closed) e.reason = slot.closing;
     if (kind == connect_failed) e.cause = last_failure_;
-    if ((kind == suspected_leak || kind == returned_leak) && !slot.read_use(e.user)) e.user = {};
+    if (kind == suspected_leak && !slot.read_use(e.user)) e.user = {};
+    if (kind == returned_leak) e.user = slot.ended_use();
     remember(std::move(e));
   }
   void remember(pool_event e) noexcept {
@@ -303,11 +308,13 @@ class pool_places {
   std::uint64_t connections_ = 0;
   std::array<time_point, 16> broken_at_{};
   std::uint32_t broken_ = 0;
+  std::uint32_t ousting_ = 0;  // lost, and being aborted: still connections for the server
   time_point now_;
   time_point look_at_ = never;     // when to look at every slot
   time_point connect_at_ = never;  // when to try again to connect
   counts counts_;
   durations durations_;
+  double shown_in_use_seconds_ = 0;
   std::uint64_t events_ = 0;
   std::array<pool_event, recent_events> recent_{};
 };

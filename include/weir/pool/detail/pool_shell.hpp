@@ -66,7 +66,8 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
       if (auto* granted = static_cast<slot_type*>(std::exchange(slot, nullptr))) {
         return answer{boost::system::in_place_value, lease{*granted}};
       }
-      return answer{boost::system::in_place_error, rejection{why, pool_, {}, {}}, waited, std::move(evidence)};
+      return answer{boost::system::in_place_error, rejection{why, pool_, retry_after(why, evidence.get()), {}}, waited,
+                    std::move(evidence)};
     }
 
    protected:
@@ -102,7 +103,8 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
     [[nodiscard]] answer take() noexcept {
       assert(where == state::ended);
       if (why != errc{}) {
-        return answer{boost::system::in_place_error, rejection{why, pool_, {}, {}}, waited, std::move(evidence)};
+        return answer{boost::system::in_place_error, rejection{why, pool_, retry_after(why, evidence.get()), {}}, waited,
+                      std::move(evidence)};
       }
       if constexpr (Aim == aim::drained) {
         return answer{boost::system::in_place_value, report};
@@ -365,6 +367,11 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
     return act(clock_.now(), std::forward<F>(f));
   }
 
+  [[nodiscard]] bool is_timed() const noexcept {
+    scoped_lock lock{mutex_};
+    return core_->is_timed();
+  }
+
   /// `wake` of the last call of `wake_at` has come.
   void woke() noexcept {
     scoped_lock lock{mutex_};
@@ -383,7 +390,7 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
   slot_type* take_open(const pool_call& c, time_point now) noexcept {
     const pool_hint hint = my_hints::mine()[number_];
     if (hint.pool != number_ || c.deadline <= now || !hint.slot->try_take()) return nullptr;
-    if (validates<Backend> && hint.slot->fresh_until < now) {
+    if ((validates<Backend> && hint.slot->fresh_until < now) || hint.slot->dies_at <= now) [[unlikely]] {
       act(now, [&](pool_core& core, time_point t, pool_effects& fx) { core.take_back(*hint.slot, t, fx); });
       return nullptr;
     }
@@ -406,8 +413,11 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
     return refusal(why, {}, std::move(evidence));
   }
 
+  static duration retry_after(errc why, const pool_evidence* seen) noexcept {
+    return why == errc::backend_down && seen != nullptr ? seen->next_probe_in : duration::zero();
+  }
   answer refusal(errc why, duration predicted, std::shared_ptr<const pool_evidence> evidence) const noexcept {
-    const duration retry = why == errc::backend_down && evidence != nullptr ? evidence->next_probe_in : duration::zero();
+    const duration retry = retry_after(why, evidence.get());
     return answer{boost::system::in_place_error, rejection{why, name_, retry, predicted}, duration::zero(),
                   std::move(evidence)};
   }
@@ -460,12 +470,20 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
     complete_all(next.effects.ready);
     if (!next.effects.jobs.empty() || next.effects.overdue || next.effects.aborts) [[unlikely]]
       start_jobs(next.effects);
-    if (next.effects.watchers != nullptr) [[unlikely]]
+    if (next.effects.watchers != nullptr) [[unlikely]] {
+      // Who has been told may let go of the pool.
+      [[maybe_unused]] const auto stays = this->shared_from_this();
       complete_watchers(next.effects.watchers);
+      if constexpr (requires(Shell& s) { s.told_watchers(); }) self(*this).told_watchers();
+    }
     if (next.on_deck != nullptr) next.on_deck->come_on_deck();
   }
 
   [[gnu::noinline]] void start_jobs(pool_effects& fx) noexcept {
+    // First: what is opened in the place of such a connection is not to be one too many for the server.
+    if constexpr (aborts<Backend>) {
+      while (fx.aborts) abort_one(fx.aborts);
+    }
     while (pool_slot* slot = fx.jobs.pop_front()) self(*this).start(static_cast<slot_type&>(*slot));
     while (fx.overdue) {
       pool_slot* late = nullptr;
@@ -475,9 +493,6 @@ class pool_shell : public std::enable_shared_from_this<Shell> {
       }
       if (late == nullptr) break;
       self(*this).give_up(static_cast<slot_type&>(*late));
-    }
-    if constexpr (aborts<Backend>) {
-      while (fx.aborts) abort_one(fx.aborts);
     }
   }
   /// What comes back while it is aborted is not closed before that has ended: `conn` stays.

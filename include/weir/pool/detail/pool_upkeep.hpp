@@ -60,7 +60,8 @@ class pool_upkeep : public pool_places {
 
   /// Whether its user is still the one who had it for too long.
   [[nodiscard]] static bool is_leaked(const pool_slot& slot) noexcept {
-    return slot.state() == slot_state::in_use && !slot.is_open() && slot.leaked_use == slot.uses() && !slot.detaching;
+    return slot.state() == slot_state::in_use && !slot.is_open() && slot.leaked_use == slot.uses() &&
+           slot.since() != never && !slot.detaching;
   }
   /// As many as the table has room for, beside max_size others.
   void lose_leaks(time_point now, pool_effects& fx) {
@@ -80,12 +81,14 @@ class pool_upkeep : public pool_places {
     ++counts_.closed_for[static_cast<std::size_t>(close_reason::leak)];
     tell(pool_event_kind::closed, slot, elapsed(slot.born, now));
     abort(slot, fx);
+    slot.ousting = slot.to_abort;
+    if (slot.ousting) ++ousting_;
   }
   /// He does.
   void find_again(pool_slot& slot, give_back how, time_point now, pool_effects& fx) {
     if (how == give_back::detached) return vacate(slot, close_reason::none);
     slot.began = now;
-    slot.due = later(now, config_.close_timeout);
+    slot.due = std::min(later(now, config_.close_timeout), never - duration{1});  // `never`: he has it
     look_at_ = std::min(look_at_, slot.due);
     if (!slot.aborting) fx.jobs.push_back(slot);
   }
@@ -112,7 +115,7 @@ class pool_upkeep : public pool_places {
       seen.uses += slot->uses();
       seen.held += held;
       seen.in_use_seconds += std::chrono::duration<double>(held).count();
-      if (!slot->is_held()) continue;
+      if (!slot->is_held() || slot->since() == never) continue;
       --seen.uses;
       seen.in_use_seconds += std::chrono::duration<double>(elapsed(slot->since(), now)).count();
     }
