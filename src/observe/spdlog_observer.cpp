@@ -157,9 +157,12 @@ level::level_enum severity_of(pool_event_kind kind) {
     case pool_event_kind::backend_down:
     case pool_event_kind::purged:
     case pool_event_kind::suspected_leak: return level::warn;
+    case pool_event_kind::invalidated: return level::info;
   }
   return level::warn;
 }
+
+std::string because(const pool_event& e) { return e.note[0] == '\0' ? std::string{} : fmt::format(", '{}'", e.note); }
 
 /// What comes behind the pool's name.
 std::string words(const pool_event& e) {
@@ -168,11 +171,12 @@ std::string words(const pool_event& e) {
     case pool_event_kind::opened: return fmt::format(": connection {} opened in {}", e.connection, took);
     case pool_event_kind::connect_failed: return fmt::format(" could not connect, after {}: {}", took, words(e.cause));
     case pool_event_kind::closed:
-      return fmt::format(": connection {} closed at the age of {}: {}", e.connection, took,
-                         close_reason_names[static_cast<std::size_t>(e.reason)]);
+      return fmt::format(": connection {} closed at the age of {}: {}{}", e.connection, took,
+                         close_reason_names[static_cast<std::size_t>(e.reason)], because(e));
     case pool_event_kind::backend_down: return fmt::format(": the backend is down: {}", words(e.cause));
     case pool_event_kind::backend_up: return ": the backend answers again";
     case pool_event_kind::purged: return ": several connections broke, so all are replaced";
+    case pool_event_kind::invalidated: return fmt::format(": all connections are replaced by an operator{}", because(e));
     case pool_event_kind::suspected_leak:
       return fmt::format(": connection {} may have leaked: in use for {}: {}", e.connection, took, words(e.user));
     case pool_event_kind::returned_leak:

@@ -47,7 +47,7 @@ class pool final : public weir::detail::pool_shell<pool, plain, model::clock, we
       core.was_closed(slot, now, fx);
     });
   }
-  void give_up(slot_type&) noexcept {}
+  void give_up(slot_type&, std::uint64_t) noexcept {}
   void wake_at(time_point) noexcept {}
 };
 

@@ -116,6 +116,18 @@ class tenants_model {
     return below_cap(of(id), cost) && leaves_reservations(of(id), cost);
   }
 
+  /// How many could be served one after the other, if each cost 1.
+  std::uint32_t servable(const waiters& line) const {
+    tenants_model then = *this;
+    std::uint32_t served = 0;
+    for (const waiter* w : line) {
+      if (!then.may_take(w->tenant, 1)) continue;
+      ++then.all[then.of(w->tenant)].in_use;
+      ++served;
+    }
+    return served;
+  }
+
   /// After each single change: whose lane has something to serve now, and whose has not.
   void update(const waiters& line) {
     for (std::size_t t = 0; t < all.size(); ++t) {
@@ -458,6 +470,7 @@ class history {
     for (const waiter* w : model_.line) cost += w->cost;
     ASSERT_EQ(core_.waiting_cost(), cost);
     ASSERT_EQ(core_.is_slow(), model_.slow);
+    ASSERT_EQ(core_.servable(), by_tenants() ? model_.tenants.servable(model_.line) : model_.line.size());
     for (std::size_t t = 0; by_tenants() && t < model_.tenants.all.size(); ++t) {
       ASSERT_TRUE(model_.tenants.below_cap(t, 0));
       ASSERT_TRUE(model_.tenants.leaves_reservations(t, 0));

@@ -30,6 +30,7 @@ class pool_driver {
         w.done_at = w.driver->now;
         if (w.slot != nullptr) {
           EXPECT_LT(w.done_at, w.deadline) << "granted when its time was up";
+          EXPECT_GT(w.slot->dies_at, w.done_at) << "granted a connection that is older than any may get";
         }
         w.driver->finished.push_back(&w);
       };
@@ -253,7 +254,7 @@ class pool_driver {
         default: ADD_FAILURE() << "no job for this state";
       }
     }
-    while (pool_slot* s = fx.overdue ? core->take_overdue() : nullptr) overdue.push_back(s);
+    while (pool_slot* s = fx.overdue ? core->take_overdue().slot : nullptr) overdue.push_back(s);
     while (pool_slot* s = fx.aborts ? core->take_to_abort() : nullptr) aborting.push_back(s);
     for (; seen_events < core->events(); ++seen_events) events.push_back(core->event(seen_events + 1));
     complete_all(fx.ready);

@@ -37,6 +37,7 @@
 #include <optional>
 #include <source_location>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -168,10 +169,21 @@ struct affine_initiation {
     if (home == Homes::nowhere) {
       return post_answer(std::forward<Handler>(handler), homes->refusal(errc::never_admissible));
     }
-    auto& own = homes->state(home);
-    if (auto first = own.try_first(request); first || !waiting_helps(first.error())) {
+    if (auto first = homes->state(home).try_first(request); first || !waiting_helps(first.error())) {
       return post_answer(std::forward<Handler>(handler), std::move(first));
     }
+    wait(std::forward<Handler>(handler), homes, home, request);
+  }
+  /// For a caller whose home is known, and had nothing to be had at once.
+  template <class Handler, class Homes, class Request>
+  void operator()(Handler&& handler, const std::shared_ptr<Homes>& homes, std::size_t home, const Request& request) const {
+    wait(std::forward<Handler>(handler), homes, home, request);
+  }
+
+ private:
+  template <class Handler, class Homes, class Request>
+  static void wait(Handler&& handler, const std::shared_ptr<Homes>& homes, std::size_t home, const Request& request) {
+    auto& own = homes->state(home);
     if (!homes->shares()) return acquire_initiation<false>{}(std::forward<Handler>(handler), &own, request, {});
     const bool at_once = homes->mode == affinity::any || homes->steal_after == duration::zero();
     if (at_once) {
@@ -179,9 +191,9 @@ struct affine_initiation {
         return post_answer(std::forward<Handler>(handler), std::move(*found));
       }
     }
-    using wait = wait_in_two_lines<Homes, Request, std::decay_t<Handler>>;
+    using two_lines = wait_in_two_lines<Homes, Request, std::decay_t<Handler>>;
     std::decay_t<Handler> mine = std::forward<Handler>(handler);
-    std::make_shared<wait>(homes, home, request, std::move(mine))
+    std::make_shared<two_lines>(homes, home, request, std::move(mine))
         ->begin(at_once ? time_point::min() : later(own.now(), homes->steal_after));
   }
 };
@@ -299,8 +311,8 @@ class basic_affine_pool {
   void resume() noexcept {
     for (pool_type& pool : homes_->pools) pool.resume();
   }
-  void invalidate() noexcept {
-    for (pool_type& pool : homes_->pools) pool.invalidate();
+  void invalidate(std::string_view why = {}) noexcept {
+    for (pool_type& pool : homes_->pools) pool.invalidate(why);
   }
   void close() noexcept {
     for (pool_type& pool : homes_->pools) pool.close();
@@ -331,13 +343,13 @@ class basic_affine_pool {
   static boost::asio::awaitable<pool_result<lease>, AwaitableExecutor> take_or_wait(std::shared_ptr<homes> all,
                                                                                     detail::pool_call request) {
     const auto executor = co_await boost::asio::this_coro::executor;
-    if (const std::size_t home = all->of(executor); home != homes::nowhere) {
-      auto first = all->state(home).try_first(request);
-      if (first || !waiting_helps(first.error())) co_return first;
-    }
+    const std::size_t home = all->of(executor);  // once: a guest is at home elsewhere the next time
+    if (home == homes::nowhere) co_return all->refusal(errc::never_admissible);
+    auto first = all->state(home).try_first(request);
+    if (first || !waiting_helps(first.error())) co_return first;
     constexpr boost::asio::use_awaitable_t<AwaitableExecutor> token;
     co_return co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<AwaitableExecutor>,
-                                                   void(pool_result<lease>)>(detail::affine_initiation{}, token, all,
+                                                   void(pool_result<lease>)>(detail::affine_initiation{}, token, all, home,
                                                                              request);
   }
 

@@ -90,6 +90,7 @@ class basic_pool : public detail::pool_handle<detail::asio_pool_state<Backend, E
     return detail::async_watch(state_->drains(), {.deadline = deadline}, std::forward<Token>(token));
   }
   /// Completes when `n` connections are idle or in use, for which it opens as many as are missing; with how many there are.
+  /// A pool that is suspended opens none: this waits for `resume`, or its deadline.
   /// Completion signature: `void(weir::pool_result<std::uint32_t>)`, on the handler's associated executor, never inline.
   /// Errors: never_admissible (n > max_size), backend_down (with its cause; not with on_down wait), closed, expired,
   /// wait_timeout, cancelled.

@@ -30,4 +30,21 @@ concept pool_backend = std::move_constructible<typename B::connection> && requir
   { b.connect(c) } -> std::same_as<boost::asio::awaitable<typename B::connection>>;
 };
 
+namespace detail {
+
+// What has one of these names, but is no coroutine that can be called so.
+template <class B>
+concept async_validate_fits = !(validates<B> || requires { &B::validate; }) || requires(B& b, typename B::connection& c) {
+  { b.validate(c) } -> std::same_as<boost::asio::awaitable<void>>;
+};
+template <class B>
+concept async_reset_fits = !(resets<B> || requires { &B::reset; }) || requires(B& b, typename B::connection& c) {
+  { b.reset(c) } -> std::same_as<boost::asio::awaitable<void>>;
+};
+template <class B>
+concept async_close_fits = !(closes<B> || requires { &B::close; }) || requires(B& b, typename B::connection& c) {
+  { b.close(c) } -> std::same_as<boost::asio::awaitable<void>>;
+};
+
+}  // namespace detail
 }  // namespace weir::inline v0

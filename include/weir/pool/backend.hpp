@@ -27,12 +27,14 @@ struct connect_context {
   std::uint32_t attempt = 0;    ///< attempts on this endpoint that failed just before this one
 };
 
+/// Whoever has a function of one of these names in another shape does not compile: it would never be called.
+///
 /// Makes and looks after connections; may be called from several threads at once. What fails, throws; the exception's
 /// what() is the cause that users of the pool are told.
 ///
 /// - `connect(connect_context) -> connection`: required.
-/// - `validate(connection&)`: whether it is still alive. Optional: it is taken to be.
-/// - `reset(connection&)`: makes it as good as new before the next user. Optional: it needs none.
+/// - `validate(connection&) -> void`: throws if it is not alive any more. Optional: it is taken to be.
+/// - `reset(connection&) -> void`: makes it as good as new before the next user. Optional: it needs none.
 /// - `close(connection&) noexcept`: optional; its destructor is run in any case.
 /// - `is_broken(const connection&) noexcept -> bool`: cheap, asked whenever one comes back. Optional.
 /// - `abort(connection&) noexcept`: ends what it does, and what its peer does for it, now: shuts its socket down. Called
@@ -60,6 +62,23 @@ template <class B>
 concept aborts = requires(B& b, typename B::connection& c) {
   { b.abort(c) } noexcept;
 };
+
+// What has one of these names, but not the shape that is asked for.
+template <class B>
+concept validate_fits = !(validates<B> || requires { &B::validate; }) || requires(B& b, typename B::connection& c) {
+  { b.validate(c) } -> std::same_as<void>;
+};
+template <class B>
+concept reset_fits = !(resets<B> || requires { &B::reset; }) || requires(B& b, typename B::connection& c) {
+  { b.reset(c) } -> std::same_as<void>;
+};
+template <class B>
+concept close_fits = closes<B> || !requires { &B::close; };
+template <class B>
+concept is_broken_fits =
+    knows_broken<B> || !(requires { &B::is_broken; } || requires(B& b, typename B::connection& c) { b.is_broken(c); });
+template <class B>
+concept abort_fits = aborts<B> || !(requires { &B::abort; } || requires(B& b, typename B::connection& c) { b.abort(c); });
 
 }  // namespace detail
 }  // namespace weir::inline v0

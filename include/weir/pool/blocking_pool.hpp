@@ -46,25 +46,38 @@ class blocking_pool_state final
   using operation = typename base::operation;
   using answer = typename base::answer;
 
-  /// `threads`: 0: the user calls `tick`.
-  blocking_pool_state(Backend backend, const pool_config& config, std::uint32_t threads, Observer observer, Clock clock)
+  static_assert(validate_fits<Backend>, "a blocking pool's validate must be `void validate(connection&)`, and throw");
+  static_assert(reset_fits<Backend>, "a blocking pool's reset must be `void reset(connection&)`, and throw");
+  static_assert(close_fits<Backend>, "this backend's close would never be called: make it `void close(connection&)`");
+
+  /// `threads`: 0: the user calls `tick`; nothing: as many as the configuration needs.
+  blocking_pool_state(Backend backend, const pool_config& config, std::optional<std::uint32_t> threads, Observer observer,
+                      Clock clock)
       : base(std::move(backend), config, std::move(observer), std::move(clock)),
         detects_self_deadlock_(config.detect_self_deadlock),
-        crew_(threads),
+        threads_as_needed_(!threads),
+        crew_(std::make_shared<pool_crew>(threads.value_or(threads_for(config)))),
         deck_(std::clamp(std::thread::hardware_concurrency(), 1u, config.max_size)) {}
+  ~blocking_pool_state() { crew_->stop(); }
 
   void begin() {
-    crew_.start([this](pool_slot& slot) { run(static_cast<slot_type&>(slot)); }, [this] { due(); }, this->clock_);
+    crew_->start([this](pool_slot& slot) { run(static_cast<slot_type&>(slot)); }, [this] { due(); }, this->clock_);
     base::begin();
   }
   void end() noexcept {
     base::orphan();
-    crew_.stop();
+    crew_->stop();
   }
   /// true: there was something to do.
   bool tick() noexcept {
     due();
-    return crew_.run_all();
+    return crew_->run_all();
+  }
+
+  std::optional<config_error> reconfigure(const pool_config& config) {
+    if (auto wrong = base::reconfigure(config)) return wrong;
+    if (threads_as_needed_) crew_->set_most(threads_for(config));
+    return std::nullopt;
   }
 
   answer try_acquire(const pool_call& c) noexcept {
@@ -99,10 +112,10 @@ class blocking_pool_state final
 
   // Of pool_shell.
   void start(slot_type& slot) noexcept {
-    if (!crew_.add(slot)) run(slot);
+    if (!crew_->add(slot)) run(slot);
   }
-  void give_up(slot_type&) noexcept {}  // a thread that is inside of a backend cannot be called back
-  void wake_at(time_point t) noexcept { crew_.wake_at(t); }
+  void give_up(slot_type&, std::uint64_t) noexcept {}  // a thread that is inside of a backend cannot be called back
+  void wake_at(time_point t) noexcept { crew_->wake_at(t); }
   /// Under the pool's lock: who should come on deck now. Woken after unlocking.
   sleeper* next_on_deck(pool_core& core) noexcept {
     const wait_queue_core& line = core.queue();
@@ -199,20 +212,31 @@ class blocking_pool_state final
     std::stop_callback on_stop{std::move(stop), give_up};
     const auto done = [&] { return w.done.load(detail::acquire); };
     while (!done()) {
-      if (crew_.has_no_threads() && tick()) continue;
+      if (crew_->has_no_threads() && tick()) continue;
       w.bed->sleep(this->clock_, deadline, done);
       if (!done() && deadline != never && this->now() >= deadline) base::see_time();
     }
     return w.take();
   }
 
+  /// An attempt to connect that hangs keeps no other one waiting, and one thread resets, validates and closes meanwhile.
+  static std::uint32_t threads_for(const pool_config& config) noexcept { return config.connecting_at_most() + 1; }
+
   void due() noexcept {
+    const auto stays = this->shared_from_this();  // an observer may let go of the handle
     base::woke();
     base::see_time();
   }
 
   /// The job that the slot's state says; on a thread of the crew, of `tick`, or of who gave it back.
   void run(slot_type& slot) noexcept {
+    const auto stays = this->shared_from_this();  // the backend or an observer may let go of the handle
+    // Where all hands were busy, it has waited for one.
+    if (elapsed(slot.began, this->now()) > std::chrono::milliseconds{1}) {
+      bool wanted = true;
+      this->with_core([&](pool_core& core, time_point now, pool_effects&) { wanted = core.take_up(slot, now); });
+      if (!wanted) return not_connected(slot, nullptr);
+    }
     switch (slot.state()) {
       case slot_state::connecting: return connect(slot);
       case slot_state::validating: {
@@ -247,13 +271,12 @@ class blocking_pool_state final
       failure = cause_of(std::current_exception(), this->now());
       slot.conn.reset();
     }
-    this->with_core([&](pool_core& core, time_point now, pool_effects& fx) {
-      if (slot.conn) {
-        core.connected(slot, now, fx);
-      } else {
-        core.connect_failed(slot, std::move(failure), now, fx);
-      }
-    });
+    if (!slot.conn) return not_connected(slot, std::move(failure));
+    this->with_core([&](pool_core& core, time_point now, pool_effects& fx) { core.connected(slot, now, fx); });
+  }
+  void not_connected(slot_type& slot, std::shared_ptr<const connect_failure> why) noexcept {
+    this->with_core(
+        [&](pool_core& core, time_point now, pool_effects& fx) { core.connect_failed(slot, std::move(why), now, fx); });
   }
 
   template <class F>
@@ -270,8 +293,9 @@ class blocking_pool_state final
   static constexpr int most_yields = 1000;
 
   const bool detects_self_deadlock_;
-  pool_crew crew_;
-  const std::uint32_t deck_;  // how many in line are awake: as many as can be served at a time
+  const bool threads_as_needed_;
+  const std::shared_ptr<pool_crew> crew_;  // its threads may outlive this by a moment
+  const std::uint32_t deck_;               // how many in line are awake: as many as can be served at a time
 };
 
 }  // namespace detail
@@ -282,7 +306,8 @@ struct pool_threads {
 };
 
 /// Its handle: not copyable; may be moved. Its destructor closes it: waiters are told, idle connections are closed, and it
-/// waits for attempts to connect that are under way (for as long as the backend takes). Leases may outlive it.
+/// waits for attempts to connect that are under way (for as long as the backend takes). It may also run on one of the
+/// pool's own threads, in a call of the backend or the observer, for which it does not wait then. Leases may outlive it.
 template <blocking_backend Backend, waitable_clock Clock = default_clock, class Observer = null_observer>
 class basic_blocking_pool : public detail::pool_handle<detail::blocking_pool_state<Backend, Clock, Observer>> {
   using state = detail::blocking_pool_state<Backend, Clock, Observer>;
@@ -291,12 +316,11 @@ class basic_blocking_pool : public detail::pool_handle<detail::blocking_pool_sta
  public:
   using typename base::lease;
 
-  /// As many threads as attempts to connect may run at a time, and one that resets, validates and closes while these hang.
-  /// Errors: std::invalid_argument naming the field,
-  /// std::system_error (no threads), std::bad_alloc.
-  explicit basic_blocking_pool(Backend backend, pool_config config = {}, Observer observer = {}, Clock clock = {})
-      : basic_blocking_pool(std::move(backend), config, pool_threads{config.connecting_at_most() + 1}, std::move(observer),
-                            std::move(clock)) {}
+  /// As many threads as attempts to connect may run at a time, also after `reconfigure`, and one that resets, validates and
+  /// closes while these hang. Errors: std::invalid_argument naming the field, std::system_error (no threads),
+  /// std::bad_alloc.
+  explicit basic_blocking_pool(Backend backend, const pool_config& config = {}, Observer observer = {}, Clock clock = {})
+      : base(std::make_shared<state>(std::move(backend), config, std::nullopt, std::move(observer), std::move(clock))) {}
   /// `threads.count` 0: none; somebody has to call `tick()` now and then.
   basic_blocking_pool(Backend backend, const pool_config& config, pool_threads threads, Observer observer = {},
                       Clock clock = {})
@@ -324,8 +348,8 @@ class basic_blocking_pool : public detail::pool_handle<detail::blocking_pool_sta
     return state_->drain(deadline, std::move(stop));
   }
   /// Blocks this thread until `n` connections are idle or in use, for which it opens as many as are missing. How many there
-  /// are. Errors: never_admissible (n > max_size), backend_down (with its cause; not with on_down wait), closed, expired,
-  /// wait_timeout, cancelled.
+  /// are. A pool that is suspended opens none: this waits for `resume`, or its deadline. Errors: never_admissible (n >
+  /// max_size), backend_down (with its cause; not with on_down wait), closed, expired, wait_timeout, cancelled.
   [[nodiscard]] pool_result<std::uint32_t> ready(std::uint32_t n, time_point deadline = never, std::stop_token stop = {}) {
     return state_->ready(n, deadline, std::move(stop));
   }

@@ -29,6 +29,7 @@
 #include <memory>
 #include <optional>
 #include <source_location>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -88,7 +89,8 @@ class pool_core : public detail::pool_watching {
     w.deadline =
         std::min(w.deadline, config_.acquire_timeout == duration::max() ? never : later(now, config_.acquire_timeout));
     // A connection under way that nobody else waits for: no need to guess.
-    const bool on_its_way = table_.count(slot_state::connecting) + table_.count(slot_state::validating) > queue_.size();
+    const bool on_its_way = table_.count(slot_state::connecting) + table_.count(slot_state::validating) > queue_.size() &&
+                            queue_.may_take(w.tenant, 1);
     if (const auto why = queue_.enqueue(w, now, on_its_way ? now : never)) return why;
     settle(now, fx);
     return std::nullopt;
@@ -138,13 +140,13 @@ class pool_core : public detail::pool_watching {
     }
     assert(slot.state() == slot_state::in_use);
     if (by_tenants()) queue_.gave_back(slot.tenant, 1);
-    if (how == give_back::broken) note_broken(slot, now, fx);
+    if (how == give_back::broken || how == give_back::discard) note_broken(slot, now, fx);
     if (const close_reason why = end_of(slot, how); why == close_reason::detached) {
       vacate(slot, why);
-    } else if (why != close_reason::none || renews(slot, false, now)) {
+    } else if (why != close_reason::none || renews(slot, now)) {
       shut_down(slot, why == close_reason::none ? close_reason::lifetime : why, now, fx);
     } else if (how == give_back::used && can_.resets && config_.reset_on_return) {
-      begin(slot, slot_state::resetting, config_.reset_timeout, now);
+      begin(slot, slot_state::resetting, now);
       fx.jobs.push_back(slot);
     } else if (!hand_over(slot, now, fx)) {
       park(slot, !fifo());
@@ -153,6 +155,14 @@ class pool_core : public detail::pool_watching {
   }
 
   // ---- how effects ended -------------------------------------------------------------------------------------------
+
+  /// Somebody comes to do the job of `slot` only now, for which it has stood in a line of the shell's: its time begins
+  /// now. false: a connection that nobody wants any more, since the pool was closed; it is to be reported as failed.
+  bool take_up(pool_slot& slot, time_point now) noexcept {
+    if (closed_ && slot.state() == slot_state::connecting) return false;
+    set_clock(slot, seen(now));
+    return true;
+  }
 
   void connected(pool_slot& slot, time_point now, pool_effects& fx) {
     now = seen(now);
@@ -281,9 +291,12 @@ class pool_core : public detail::pool_watching {
     settle(seen(now), fx);
   }
   /// No connection that exists now is used again: idle ones are closed, those in use when they come back.
-  void invalidate(time_point now, pool_effects& fx) {
+  void invalidate(time_point now, pool_effects& fx, std::string_view why = {}) {
     now = seen(now);
     discard_all(close_reason::invalidated, now, fx);
+    pool_event e{.name = name_, .kind = pool_event_kind::invalidated, .at = now};
+    why.copy(e.note, sizeof e.note - 1);
+    remember(std::move(e));
     settle(now, fx);
   }
   /// Nobody gets a connection any more; waiters are told so, idle connections are closed, those in use when they come back.
@@ -344,6 +357,7 @@ class pool_core : public detail::pool_watching {
       shut_down(*slot, close_reason::shrink, now, fx);
     }
     look_at_ = now;
+    tell_that_it_is_down(now, fx);
     settle(now, fx);
   }
 
@@ -361,7 +375,7 @@ class pool_core : public detail::pool_watching {
     const bool was_idle = std::exchange(slot.keeping_alive, false);
     if (const close_reason why = end_of(slot, give_back::clean); why != close_reason::none) {
       shut_down(slot, why, now, fx);
-    } else if (renews(slot, false, now)) {
+    } else if (renews(slot, now)) {
       shut_down(slot, close_reason::lifetime, now, fx);
     } else if (!hand_over(slot, now, fx)) {
       was_idle && !fifo() ? park_in_order(slot) : park(slot, !fifo());
@@ -373,7 +387,7 @@ class pool_core : public detail::pool_watching {
   void serve(time_point now, pool_effects& fx) {
     if (suspended_ || closed_) return;
     while (!queue_.empty()) {
-      const bool ask = table_.count(slot_state::validating) < queue_.size();
+      const bool ask = table_.count(slot_state::validating) < queue_.servable();
       pool_slot* slot = next_fresh(ask, now, fx);
       if (slot == nullptr) {
         if (!ask || table_.first_idle() == nullptr) return;
@@ -388,7 +402,8 @@ class pool_core : public detail::pool_watching {
   /// What is to be under way.
   [[nodiscard]] std::uint32_t attempts_needed() const noexcept {
     const auto less = [](std::uint32_t a, std::uint32_t b) { return a > b ? a - b : 0; };
-    std::uint32_t need = less(queue_.size(), table_.count(slot_state::validating));
+    // Who may not have one whatever there is, does not need one.
+    std::uint32_t need = less(queue_.servable(), table_.count(slot_state::validating));
     need = std::max(need, less(std::max(config_.min_size, watches_want()), table_.alive()));
     if (config_.min_idle != 0) need = std::max(need, less(config_.min_idle, table_.in_state(slot_state::idle)));
     need += renewal_.demand();
@@ -408,7 +423,7 @@ class pool_core : public detail::pool_watching {
       slot.endpoint = *endpoint;
       slot.attempt = health_.attempt(*endpoint);
       slot.generation = generation_;
-      begin(slot, slot_state::connecting, config_.connect_timeout, now);
+      begin(slot, slot_state::connecting, now);
       fx.jobs.push_back(slot);
     }
   }
@@ -417,7 +432,11 @@ class pool_core : public detail::pool_watching {
     if (!health_.goes_down(table_.alive() != 0)) return;
     ++counts_.outages;
     remember({.name = name_, .kind = pool_event_kind::backend_down, .at = now, .cause = last_failure_});
-    if (config_.on_down != when_down::fail_fast) return;
+    tell_that_it_is_down(now, fx);
+  }
+  /// Who waits for a backend that is down, unless that is wanted.
+  void tell_that_it_is_down(time_point now, pool_effects& fx) {
+    if (config_.on_down != when_down::fail_fast || !health_.is_down()) return;
     explain_refusals(now, fx);  // those before have reasons of their own
     queue_.shed_all(now, fx.ready);
     for (auto* w = fx.ready.front(); w != nullptr; w = fx.ready.after(*w)) {

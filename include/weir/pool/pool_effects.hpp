@@ -20,15 +20,16 @@ enum class give_back : std::uint8_t {
   used,      ///< to be reset, if it can be
   clean,     ///< nothing to reset
   broken,    ///< found broken
-  discard,   ///< not wanted any more by its user
+  discard,   ///< its user knows that it is of no use any more
   detached,  ///< its user has taken it out: the place is free, nothing is to be closed
 };
 
-/// Which optional parts a backend has.
+/// Which optional parts a backend has, and its shell.
 struct pool_abilities {
   bool validates = false;
   bool resets = false;
   bool aborts = false;
+  bool observed = false;  ///< somebody hears of every event: none may be forgotten within one step
 };
 
 /// One who waits for a connection. Ended: `slot` is the connection, or `why` and `evidence` say why there is none.
@@ -75,6 +76,7 @@ enum class pool_event_kind : std::uint8_t {
   purged,          ///< so many broke that the others are not trusted any more; comes after those that were closed for it
   suspected_leak,  ///< in use for longer than leak_after; `took`: how long; `user`
   returned_leak,   ///< what was suspected came back; `took`, `user`
+  invalidated,     ///< by an operator; `note`; comes after those that were closed for it
 };
 
 /// Something happened in a pool.
@@ -89,6 +91,14 @@ struct pool_event {
   time_point at{};
   pool_slot::use user{};                           ///< who has, or had, the connection, and where it was seen
   std::shared_ptr<const connect_failure> cause{};  ///< nullptr: there was no memory for it
+  /// Why: what `discard` (reason discarded) or `invalidate` was told, cut off after 31 characters.
+  char note[detail::shared_text::most + 1]{};
+};
+
+/// A job that takes too long. nullptr: none.
+struct overdue_job {
+  pool_slot* slot = nullptr;
+  std::uint64_t number = 0;  ///< `pool_slot::job`: that place may be doing the next one by now
 };
 
 /// What has to be done outside of the lock. A slot in `jobs` has the state that says what (connecting, validating,

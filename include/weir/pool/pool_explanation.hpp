@@ -16,8 +16,8 @@
 namespace weir::inline v0 {
 
 [[nodiscard]] constexpr std::string_view to_string(pool_event_kind kind) noexcept {
-  constexpr std::string_view words[] = {"opened",     "connect_failed", "closed",         "backend_down",
-                                        "backend_up", "purged",         "suspected_leak", "returned_leak"};
+  constexpr std::string_view words[] = {"opened", "connect_failed", "closed",        "backend_down", "backend_up",
+                                        "purged", "suspected_leak", "returned_leak", "invalidated"};
   return words[static_cast<std::size_t>(kind)];
 }
 
@@ -169,7 +169,9 @@ inline std::string json_of(const pool_event& e, time_point now) {
   json_object o;
   o.number("sequence", e.sequence).text("what", to_string(e.kind)).milliseconds("ago_ms", elapsed(e.at, now));
   if (e.kind == pool_event_kind::closed) o.text("reason", close_reason_names[static_cast<std::size_t>(e.reason)]);
-  if (e.kind != pool_event_kind::backend_down) o.number("slot", e.slot).number("connection", e.connection);
+  if (e.note[0] != '\0') o.text("note", e.note);
+  if (e.kind != pool_event_kind::backend_down && e.kind != pool_event_kind::invalidated)
+    o.number("slot", e.slot).number("connection", e.connection);
   if (e.took != duration::zero()) o.milliseconds("took_ms", e.took);
   return o.str();
 }

@@ -7,6 +7,8 @@
 #include <weir/pool/pool_effects.hpp>
 
 #include <source_location>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 
 namespace weir::inline v0 {
@@ -42,15 +44,27 @@ class [[nodiscard]] pool_lease {
   void release() noexcept { end(give_back::used); }
   /// Back to the pool as it is: there is nothing to reset.
   void release_clean() noexcept { end(give_back::clean); }
-  /// It is not to be used again: the pool closes it.
-  void discard() noexcept { end(give_back::discard); }
-  /// Takes the connection out of the pool, which may open another one in its place.
-  [[nodiscard]] connection detach() noexcept {
+  /// It is of no use any more: the pool closes it, and takes it for broken: some such within a moment, and the others are
+  /// not trusted either (pool_config.purge_after). What works, but is not wanted, is taken out by `detach`. `why`: for its
+  /// event; cut off after 31 characters.
+  void discard(std::string_view why = {}) noexcept {
+    if (slot_ != nullptr) slot_->note[why.copy(slot_->note, sizeof slot_->note - 1)] = '\0';
+    end(give_back::discard);
+  }
+  /// Takes the connection out of the pool, which may open another one in its place. Errors: what its move throws; it is
+  /// closed then.
+  [[nodiscard]] connection detach() noexcept(std::is_nothrow_move_constructible_v<connection>) {
     slot_->shell->prepare_to_detach(*slot_);
-    connection taken = std::move(*slot_->conn);
-    slot_->conn.reset();
-    end(give_back::detached);
-    return taken;
+    if constexpr (std::is_nothrow_move_constructible_v<connection>) {
+      return take_out();
+    } else {
+      try {
+        return take_out();
+      } catch (...) {
+        discard("its move has failed");
+        throw;
+      }
+    }
   }
   /// Leaves a trace of where its user was last, for reports of leaks.
   void touch(const std::source_location& where = std::source_location::current()) noexcept {
@@ -73,6 +87,12 @@ class [[nodiscard]] pool_lease {
 
   void end(give_back how) noexcept {
     if (slot_type* slot = std::exchange(slot_, nullptr)) slot->shell->give_back(*slot, how);
+  }
+  connection take_out() {
+    connection taken = std::move(*slot_->conn);
+    slot_->conn.reset();
+    end(give_back::detached);
+    return taken;
   }
   slot_type* let_go() noexcept { return std::exchange(slot_, nullptr); }
 

@@ -9,6 +9,7 @@
 #include <weir/core/time.hpp>
 #include <weir/stats/coarse_histogram.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -151,6 +152,13 @@ class alignas(detail::cache_line) pool_slot : public detail::list_hook {
     idle_since = now;
     fresh_until = later(now, fresh);
   }
+  /// How long its connections have been in use, all together and without what they were lost. Under the pool's lock.
+  [[nodiscard]] duration in_use_until(time_point now) const noexcept {
+    if (state() == slot_state::lost) return counted;
+    const time_point taken = since();
+    const bool runs = state() == slot_state::in_use && taken != never;
+    return held.sum() - uncounted + (runs ? std::max(duration::zero(), elapsed(taken, now)) : duration::zero());
+  }
   /// `never`: it is nobody's, or was taken just now.
   [[nodiscard]] time_point since() const noexcept { return time_point{duration{since_.load(detail::relaxed)}}; }
 
@@ -212,6 +220,8 @@ class alignas(detail::cache_line) pool_slot : public detail::list_hook {
 
  public:
   coarse_histogram held;  ///< how long its uses lasted, over all connections of this place
+  /// Why its user does not want it to be used again. The holder's until it comes back.
+  char note[detail::shared_text::most + 1]{};
 
   // The pool's.
   std::uint32_t id = 0;  ///< of the place
@@ -220,6 +230,7 @@ class alignas(detail::cache_line) pool_slot : public detail::list_hook {
   std::uint32_t tenant = 0;  ///< its user's, where tenants have shares
   std::uint64_t generation = 0;
   std::uint64_t number = 0;        ///< counts connections: of the one that is or was here
+  std::uint64_t job = 0;           ///< counts what is under way, or was, of whatever kind
   std::uint64_t reported_use = 0;  ///< the use that was reported as leaked
   time_point born{};
   time_point dies_at = never;  ///< hard end of its life
@@ -231,6 +242,8 @@ class alignas(detail::cache_line) pool_slot : public detail::list_hook {
   bool unheard = false;  ///< and the shell does not know yet
   bool keeping_alive = false;
   std::uint64_t leaked_use = 0;  ///< the use that is to be ended, for having lasted too long
+  duration counted{};            ///< lost: `in_use_until` when that began
+  duration uncounted{};          ///< of `held`, what was no use any more
   bool to_abort = false;         ///< the shell does not know yet that it is to be aborted
   bool aborting = false;         ///< it is, or is about to be: what comes back meanwhile is closed after it
   bool aborted = false;          ///< of no use any more to who has it

@@ -21,10 +21,10 @@ struct pool_snapshot {
   std::uint32_t min = 0;
   std::uint32_t waiters_max = 0;
   bool closed = false;
-  bool failing = false;                ///< the last attempt to connect has failed
-  double waiter_seconds = 0;           ///< its increase per second is the mean number of waiters
-  double in_use_seconds = 0;           ///< its increase per second is the mean number of connections in use
-  duration predicted_wait{};           ///< of who asked now; zero: unknown, or none
+  bool failing = false;       ///< the last attempt to connect has failed
+  double waiter_seconds = 0;  ///< its increase per second is the mean number of waiters
+  double in_use_seconds = 0;  ///< its increase per second is the mean number of connections in use, without `lost` ones
+  duration predicted_wait{};  ///< of who asked now; zero: unknown, or none
   std::uint64_t expired_handoffs = 0;  ///< granted when the time was up: never
 
   // Every acquire that has ended is in one of these.
@@ -37,6 +37,7 @@ struct pool_snapshot {
   std::uint32_t lost = 0;  ///< aborted for not being given back (leak_reclaim), and still not
   std::uint64_t leaks_suspected = 0, leaks_returned = 0, purges = 0, outages = 0;
   std::uint64_t events = 0;
+  std::uint64_t missed_events = 0;  ///< of these, forgotten before the observer heard of them
 
   [[nodiscard]] std::uint64_t granted() const noexcept { return immediate + waited; }
   [[nodiscard]] std::uint64_t rejected() const noexcept {
@@ -68,10 +69,7 @@ inline pool_snapshot take_snapshot(pool_core& core, time_point now) noexcept {
   std::uint64_t uses = 0;
   for (const pool_slot* slot : core.table().slots()) {
     uses += slot->uses();
-    s.in_use_seconds += std::chrono::duration<double>(slot->held.sum()).count();
-    if (slot->is_held() && slot->since() != never) {
-      s.in_use_seconds += std::max(0.0, std::chrono::duration<double>(elapsed(slot->since(), now)).count());
-    }
+    s.in_use_seconds += std::chrono::duration<double>(slot->in_use_until(now)).count();
   }
   s.in_use_seconds = core.never_less(s.in_use_seconds);
   if (s.now.idle == 0) s.predicted_wait = core.queue().predicted_wait(1, now).value_or(duration::zero());
@@ -105,6 +103,7 @@ inline pool_snapshot take_snapshot(pool_core& core, time_point now) noexcept {
   s.purges = totals.purges;
   s.outages = totals.outages;
   s.events = core.events();
+  s.missed_events = core.missed_events();
   return s;
 }
 

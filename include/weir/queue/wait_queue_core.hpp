@@ -175,6 +175,9 @@ class wait_queue_core {
   void gave_back(std::uint32_t tenant, std::uint32_t cost) noexcept {
     if (kept_.tenants_) kept_.tenants_->gave_back(tenant, cost);
   }
+  /// How many of those who wait could be served, were there as many free as the owner can hand out: caps and reservations
+  /// keep the others back. Precondition: every call costs 1.
+  [[nodiscard]] std::uint32_t servable() const noexcept { return kept_.tenants_ ? kept_.tenants_->servable() : size_; }
   /// What was taken and not given back. Tenants that are not listed: by all of them.
   [[nodiscard]] std::uint64_t in_use(std::uint32_t tenant) const noexcept {
     return kept_.tenants_ ? kept_.tenants_->in_use(tenant) : 0;

@@ -705,6 +705,28 @@ TEST_F(AffinePool, CoroutinesAreAtHomeWhereTheyRun) {
   EXPECT_EQ(std::count(homes.begin(), homes.end(), &*one), 2);
 }
 
+TEST_F(AffinePool, GuestsTakeTurnsAlsoWhereTheyHaveToWait) {
+  steal_after = 1h;
+  auto pool = make(affinity::prefer, 4);
+  asio::io_context elsewhere{1};
+  std::vector<const asio::execution_context*> homes;
+  for (int i = 0; i < 4; ++i) {
+    asio::co_spawn(
+        elsewhere,
+        [&]() -> asio::awaitable<void> {
+          auto lease = co_await pool.co_acquire();
+          if (lease) homes.push_back((*lease)->home);
+        },
+        asio::detached);
+  }
+  elsewhere.poll();
+  run();
+  elsewhere.restart();
+  elsewhere.poll();
+  ASSERT_EQ(homes.size(), 4u);
+  EXPECT_EQ(std::count(homes.begin(), homes.end(), &*one), 2);
+}
+
 TEST_F(AffinePool, ADrainIsOfAllContexts) {
   auto pool = make(affinity::prefer, 3, {.min_size = 3});
   run();

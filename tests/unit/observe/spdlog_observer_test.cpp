@@ -18,6 +18,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -197,6 +198,15 @@ TEST_F(SpdlogObserverTest, EveryEventOfAPoolHasItsLine) {
   pool.connect_ok();
   EXPECT_THAT(told(), ElementsAre("info pool 'orders': the backend answers again",
                                   "debug pool 'orders': connection 2 opened in 800ms"));
+
+  pool_slot* const odd = pool.take();
+  std::string_view{"bad cursor"}.copy(odd->note, sizeof odd->note - 1);
+  pool.put(odd, give_back::discard);
+  pool.run([&](pool_effects& fx) { pool.core->invalidate(pool.now, fx, "failover"); });
+  EXPECT_THAT(told(),
+              ::testing::AllOf(
+                  ::testing::Contains("debug pool 'orders': connection 2 closed at the age of 0s: discarded, 'bad cursor'"),
+                  ::testing::Contains("info pool 'orders': all connections are replaced by an operator, 'failover'")));
 }
 
 TEST_F(SpdlogObserverTest, ACauseOfSeveralLinesIsOneLine) {

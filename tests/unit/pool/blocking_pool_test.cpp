@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -49,6 +50,22 @@ struct abortable : scripted {
   void abort(connection&) noexcept { ++*aborted; }
 };
 static_assert(detail::aborts<abortable> && !detail::aborts<scripted>);
+
+// What is not called as it stands does not compile.
+struct not_noexcept : scripted {
+  bool is_broken(const connection&) const { return false; }
+  void abort(connection&) {}
+};
+static_assert(!detail::is_broken_fits<not_noexcept> && !detail::abort_fits<not_noexcept>);
+struct says_whether_alive : scripted {
+  bool validate(connection&) { return true; }
+  void reset(int) {}
+  bool is_broken(connection&) noexcept { return false; }
+};
+static_assert(!detail::validate_fits<says_whether_alive> && !detail::reset_fits<says_whether_alive>);
+static_assert(!detail::is_broken_fits<says_whether_alive>, "not const");
+static_assert(detail::validate_fits<scripted> && detail::reset_fits<scripted> && detail::close_fits<scripted>);
+static_assert(detail::is_broken_fits<scripted> && detail::abort_fits<scripted> && detail::abort_fits<abortable>);
 
 struct plain {
   struct connection {
@@ -127,6 +144,68 @@ TEST_F(BlockingPool, DiscardedBrokenAndDetachedOnesDoNotComeBack) {
   }
   EXPECT_EQ(s.closes, 2);
   EXPECT_EQ(s.connects, 4);
+}
+
+TEST_F(BlockingPool, WhoEndsAConnectionMaySayWhy) {
+  auto pool = make({.min_size = 1});
+  pool.tick();
+  pool.try_acquire()->discard("a cursor is open, and cannot be closed");
+  while (pool.tick()) {
+  }
+  EXPECT_NE(to_json(pool.explain()).find(R"("reason":"discarded","note":"a cursor is open, and cannot be")"),
+            std::string::npos);
+  pool.try_acquire()->discard();
+  while (pool.tick()) {
+  }
+  pool.invalidate("failover");
+  const pool_explanation e = pool.explain();
+  ASSERT_GE(e.event_count, 4u);
+  EXPECT_EQ(e.events[2].connection, 2u);
+  EXPECT_STREQ(e.events[3].note, "") << "is not that of the last one";
+  EXPECT_NE(to_json(e).find(R"("what":"invalidated","ago_ms":0.000000,"note":"failover"})"), std::string::npos);
+}
+
+TEST_F(BlockingPool, AMoveThatThrowsLosesOnlyTheConnection) {
+  struct fickle {
+    struct connection {
+      explicit connection(bool* t) : throws(t) {}
+      connection(connection&& other) : throws(other.throws) {
+        if (*throws) throw std::runtime_error("no");
+      }
+      bool* throws;
+    };
+    bool* throws;
+    connection connect(const connect_context&) { return connection{throws}; }
+  };
+  bool throws = false;
+  tested<fickle> pool{fickle{&throws}, {.max_size = 1, .min_size = 1}, pool_threads{0}, {}, clock};
+  pool.tick();
+  auto lease = pool.try_acquire();
+  throws = true;
+  EXPECT_THROW(static_cast<void>(lease->detach()), std::runtime_error);
+  throws = false;
+  EXPECT_FALSE(*lease);
+  while (pool.tick()) {
+  }
+  EXPECT_EQ(pool.snapshot().closed_for[static_cast<std::size_t>(close_reason::discarded)], 1u);
+  EXPECT_TRUE(pool.try_acquire());
+  static_assert(!noexcept(lease->detach()));
+}
+
+TEST_F(BlockingPool, AnAttemptHasItsTimeAlsoIfItHadToWaitForAThread) {
+  struct punctual {
+    struct connection {};
+    const manual_clock* clock;
+    duration* time;
+    connection connect(const connect_context& c) { return *time = elapsed(clock->now(), c.deadline), connection{}; }
+  };
+  duration time{};
+  tested<punctual> pool{punctual{&clock, &time}, {.min_size = 1, .connect_timeout = 5s}, pool_threads{0}, {}, clock};
+  clock.advance(7s);
+  while (pool.tick()) {
+  }
+  EXPECT_EQ(time, 5s);
+  EXPECT_EQ(pool.snapshot().opened, 1u);
 }
 
 TEST_F(BlockingPool, AFailureIsToldWithItsCause) {
@@ -540,6 +619,54 @@ TEST(BlockingPoolThreads, ConnectsThatHangKeepNobodyElseFromBeingServed) {
     s.released = true;
     s.released.notify_all();
   }
+}
+
+TEST(BlockingPoolThreads, ThereAreAsManyAsAttemptsMayRun) {
+  struct state {
+    std::atomic<int> connects{0};
+    std::atomic<bool> released{false};
+  };
+  struct hanging {
+    struct connection {};
+    state* s;
+    connection connect(const connect_context&) {
+      ++s->connects;
+      s->released.wait(false);
+      return {};
+    }
+  };
+  state s;
+  {
+    basic_blocking_pool<hanging> pool{hanging{&s}, {.max_size = 8, .min_size = 8, .max_connecting = 1}};
+    EXPECT_FALSE(pool.reconfigure({.max_size = 8, .min_size = 8, .max_connecting = 6}));
+    for (const auto until = pool.now() + 20s; s.connects != 6 && pool.now() < until;) std::this_thread::yield();
+    EXPECT_EQ(s.connects, 6);
+    s.released = true;
+    s.released.notify_all();
+  }
+}
+
+// The thread that connects cannot wait for itself.
+TEST(BlockingPoolThreads, TheHandleMayGoOnAThreadOfThePool) {
+  struct suicidal {
+    struct connection {};
+    std::shared_ptr<std::function<void()>> then;
+    connection connect(const connect_context&) {
+      (*then)();
+      return {};
+    }
+  };
+  const auto let_go = std::make_shared<std::function<void()>>();
+  std::atomic<bool> made{false};
+  std::optional<basic_blocking_pool<suicidal>> pool;
+  *let_go = [&] {
+    while (!made) std::this_thread::yield();
+    pool.reset();
+  };
+  pool.emplace(suicidal{let_go}, pool_config{.max_size = 2, .min_size = 2, .max_connecting = 1});
+  made = true;
+  while (let_go.use_count() > 1) std::this_thread::yield();
+  EXPECT_FALSE(pool);
 }
 
 TEST(BlockingPoolThreads, WaitersAreServedAndSentAway) {

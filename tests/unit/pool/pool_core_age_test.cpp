@@ -49,23 +49,68 @@ TEST(PoolAge, TheNewOneIsOpenedFirstWhereThereIsRoom) {
   EXPECT_EQ(pool.core->totals().opened, 2u);
 }
 
-TEST(PoolAge, AFullPoolRenewsOnlyWhenNobodyWaitsUntilItHasTo) {
+TEST(PoolAge, AFullPoolRenewsOnlyWhenNobodyWaitsUntilTheLastTenthOfALife) {
   pool_driver pool{{.max_size = 1, .acquire_timeout = duration::max(), .max_lifetime = 10s}};
   auto* holder = &pool.ask();
   pool.connect_ok();
   auto* next = &pool.ask();
-  pool.pass(9s + 1ms);
+  pool.pass(9s - 1ms);
   pool.put(holder->slot);
   EXPECT_TRUE(next->granted()) << "somebody waited";
   EXPECT_TRUE(retirements(pool).empty());
   holder = next;
   next = &pool.ask();
-  pool.pass(1s);
+  pool.pass(1ms);
   pool.put(holder->slot);
   EXPECT_FALSE(next->done);
-  EXPECT_EQ(retirements(pool).size(), 1u) << "as old as it may get";
+  EXPECT_EQ(retirements(pool).size(), 1u) << "the last tenth is for all to end one after the other";
   pool.finish_jobs();
   EXPECT_TRUE(next->granted());
+}
+
+// All as old as each other, and more users than connections all the time.
+TEST(PoolAge, ASaturatedPoolRenewsInTimeAndOneAfterTheOther) {
+  pool_driver pool{{.max_size = 10,
+                    .max_connecting = 10,
+                    .acquire_timeout = duration::max(),
+                    .predict = false,
+                    .max_lifetime = 10s,
+                    .leak_after = duration::max()}};
+  for (int i = 0; i < 15; ++i) pool.ask();
+  pool.finish_jobs();
+  for (std::size_t done = 0; retirements(pool).size() < 20;) {
+    ASSERT_LT(pool.now - pool.waiters.front().asked_at, 25s);
+    const std::size_t granted = pool.finished.size();
+    for (; done < granted; ++done) {
+      pool.put(pool.finished[done]->slot);
+      pool.ask();
+    }
+    pool.finish_jobs();
+    pool.pass(9ms);
+  }
+  const auto found = retirements(pool);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    EXPECT_GE(found[i].took, 8s);
+    EXPECT_LE(found[i].took, 10s);
+    if (i > 0) {
+      EXPECT_GE(found[i].at - found[i - 1].at, 100ms);
+    }
+  }
+}
+
+TEST(PoolAge, WhatComesBackTooOldIsNotUsedAgainHoweverManyDo) {
+  pool_driver pool{{.max_size = 2, .max_connecting = 2, .acquire_timeout = duration::max(), .max_lifetime = 10s}};
+  auto& a = pool.ask();
+  auto& b = pool.ask();
+  pool.finish_jobs();
+  auto& next = pool.ask();
+  pool.pass(10s);
+  EXPECT_FALSE(pool.put_open(a.slot));
+  EXPECT_FALSE(pool.put_open(b.slot));
+  EXPECT_EQ(retirements(pool).size(), 2u) << "closer to each other than they should be";
+  EXPECT_FALSE(next.done);
+  pool.finish_jobs();
+  EXPECT_TRUE(next.granted());
 }
 
 TEST(PoolAge, AConnectionInUseIsRenewedWhenItComesBack) {
@@ -296,6 +341,61 @@ TEST_F(PoolLeaks, NoMoreThanMaxSizeAreLost) {
   EXPECT_EQ(pool.closed_for(close_reason::detached), 0u) << "was counted as a leak";
 }
 
+TEST_F(PoolLeaks, WhereMaxSizeWasLoweredNoMoreAreLostUntilEnoughHaveComeBack) {
+  pool_driver pool{config(3), can};
+  pool.finish_jobs();
+  std::vector<pool_slot*> kept{pool.take(), pool.take()};
+  pool.pass(3s);
+  pool.reclaim();
+  while (!pool.aborting.empty()) pool.abort_ends();
+  pool_config smaller = config(1);
+  std::vector<pool_slot*> all = pool.core->table().slots();
+  while (all.size() < 7) all.push_back(&pool.slots.emplace_back());  // room is there
+  wait_queue_storage line{smaller.waiters_at_most(), smaller.waiting};
+  pool.most_allowed = 3;
+  pool.run([&](pool_effects& fx) { pool.core->reconfigure(smaller, all, line, pool.now, fx); });
+  pool.finish_jobs();
+  kept.push_back(pool.take());
+  ASSERT_NE(kept.back(), nullptr);
+  for (const std::uint32_t lost : {2u, 1u}) {
+    pool.pass(4s);
+    pool.reclaim();
+    EXPECT_EQ(pool.in_state(slot_state::lost), lost);
+    EXPECT_EQ(pool.in_state(slot_state::in_use), 1u) << "max_size are lost";
+    pool.put(kept[2 - lost]);
+    pool.finish_jobs();
+  }
+  pool.pass(1s);
+  pool.reclaim();
+  EXPECT_EQ(pool.in_state(slot_state::lost), 1u) << "now it may be";
+  EXPECT_EQ(pool.in_state(slot_state::in_use), 0u);
+}
+
+TEST_F(PoolLeaks, WhatIsLostIsNotInUse) {
+  pool_driver pool{config(1), can};
+  pool.finish_jobs();
+  pool_slot* leaked = pool.take();
+  const auto in_use_seconds = [&] { return detail::take_snapshot(*pool.core, pool.now).in_use_seconds; };
+  pool.pass(3s);
+  pool.reclaim();
+  pool.abort_ends();
+  EXPECT_DOUBLE_EQ(in_use_seconds(), 3.0);
+  pool.pass(100s);
+  EXPECT_DOUBLE_EQ(in_use_seconds(), 3.0);
+  leaked->end_use(pool.now, 1s);
+  EXPECT_DOUBLE_EQ(in_use_seconds(), 3.0) << "also before the pool is told";
+  pool.run([&](pool_effects& fx) { pool.core->put(*leaked, give_back::used, pool.now, fx); });
+  EXPECT_DOUBLE_EQ(in_use_seconds(), 3.0);
+  EXPECT_EQ(leaked->held.sum(), 103s) << "but so long it was held";
+  pool.finish_jobs();
+  EXPECT_DOUBLE_EQ(in_use_seconds(), 3.0);
+  pool_slot* next = pool.take();
+  pool.pass(2s);
+  EXPECT_DOUBLE_EQ(in_use_seconds(), 5.0);
+  pool.put(next);
+  EXPECT_DOUBLE_EQ(in_use_seconds(), 5.0);
+}
+
 TEST_F(PoolLeaks, NothingIsTakenBackUnlessConfiguredAndPossible) {
   for (const bool possible : {true, false}) {
     pool_config c = config(1);
@@ -450,6 +550,22 @@ TEST(PoolReady, OpensWhatIsMissingAndCountsWhatIsInUse) {
   pool.run([&](pool_effects& fx) { pool.core->invalidate(pool.now, fx); });
   pool.finish_jobs();
   EXPECT_TRUE(four.done) << "what is in use counts, also if it will not be used again";
+}
+
+TEST(PoolReady, OfASuspendedPoolWaitsForItToGoOn) {
+  pool_driver pool{{.max_size = 2}};
+  pool.run([&](pool_effects& fx) { pool.core->suspend(pool.now, fx); });
+  auto& patient = pool.ready(1);
+  auto& hasty = pool.ready(1, pool.now + 1s);
+  EXPECT_TRUE(pool.connecting.empty());
+  pool.pass(1s);
+  EXPECT_EQ(hasty.why, errc::wait_timeout);
+  EXPECT_TRUE(hasty.evidence->suspended);
+  EXPECT_FALSE(patient.done);
+  pool.run([&](pool_effects& fx) { pool.core->resume(pool.now, fx); });
+  pool.finish_jobs();
+  EXPECT_TRUE(patient.done);
+  EXPECT_EQ(patient.why, errc{});
 }
 
 TEST(PoolReady, SaysWhyItCannotBe) {

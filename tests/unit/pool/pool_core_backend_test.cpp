@@ -102,6 +102,24 @@ TEST(PoolBackend, ThoseWhoWantToWaitMay) {
   EXPECT_TRUE(w.granted());
 }
 
+TEST(PoolBackend, WhoWaitsIsToldWhenWaitingIsNotAllowedAnyMore) {
+  pool_driver pool{{.max_size = 2, .max_connecting = 1, .on_down = when_down::wait, .down_after = 1, .probe = steady}};
+  auto& w = pool.ask();
+  auto& warm = pool.ready(1);
+  pool.connect_fails("no route");
+  EXPECT_TRUE(pool.core->is_down());
+  pool_config impatient = pool.core->config();
+  impatient.on_down = when_down::fail_fast;
+  std::vector<pool_slot*> none;
+  wait_queue_storage line{impatient.waiters_at_most(), impatient.waiting};
+  pool.run([&](pool_effects& fx) { pool.core->reconfigure(impatient, none, line, pool.now, fx); });
+  EXPECT_EQ(w.why, errc::backend_down);
+  ASSERT_NE(w.evidence, nullptr);
+  EXPECT_EQ(w.evidence->last_failure->text, "no route");
+  EXPECT_EQ(warm.why, errc::backend_down);
+  EXPECT_EQ(pool.core->totals().shed_when_down, 1u);
+}
+
 TEST(PoolBackend, RecoveryIsOneThenTwoThenFour) {
   pool_driver pool{{.max_size = 20, .max_connecting = 8, .on_down = when_down::wait, .down_after = 1, .probe = steady}};
   for (int i = 0; i < 20; ++i) pool.ask();

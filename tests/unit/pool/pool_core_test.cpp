@@ -1,6 +1,8 @@
 // Connections, one step at a time: what is taken, what is opened, who is served.
 #include "support/pool_driver.hpp"
 
+#include <weir/pool/pool_snapshot.hpp>
+
 namespace weir {
 namespace {
 
@@ -322,6 +324,42 @@ TEST(PoolCore, WhatTakesTooLongIsReportedOverdueOnce) {
   EXPECT_FALSE(w.done);
 }
 
+// Between being told and acting on it, a shell may find the place at its next job.
+TEST(PoolCore, WhatIsOverdueHasANumberOfItsOwn) {
+  pool_driver pool{{.max_size = 1, .connect_timeout = 100ms, .down_after = 9, .probe = {.initial = 1ms, .cap = 1ms}}};
+  pool.ask();
+  pool.now += 100ms;
+  pool_effects fx;
+  pool.core->pass(pool.now, fx);
+  const overdue_job late = pool.core->take_overdue();
+  ASSERT_EQ(late.slot, pool.connecting[0]);
+  EXPECT_EQ(late.number, late.slot->job);
+  pool.connect_fails("in the last moment");
+  pool.pass(10ms);
+  ASSERT_EQ(pool.connecting[0], late.slot) << "the next attempt";
+  EXPECT_NE(late.number, late.slot->job);
+}
+
+TEST(PoolCore, TheTimeOfAJobRunsFromWhenSomebodyDoesIt) {
+  pool_driver pool{{.max_size = 2, .max_connecting = 2, .connect_timeout = 100ms}};
+  pool.ask();
+  pool_slot& slot = *pool.connecting[0];
+  pool.pass(150ms);
+  EXPECT_EQ(pool.overdue.size(), 1u);
+  EXPECT_TRUE(pool.core->take_up(slot, pool.now));
+  EXPECT_EQ(slot.due, pool.now + 100ms);
+  pool.pass(90ms);
+  pool.connect_ok();
+  EXPECT_LE(pool.core->lasted().connected.sum(), 90ms);
+  EXPECT_EQ(pool.overdue.size(), 1u);
+  pool.ask();
+  pool_slot& second = *pool.connecting.at(0);
+  pool.run([&](pool_effects& fx) { pool.core->close(pool.now, fx); });
+  EXPECT_FALSE(pool.core->take_up(second, pool.now)) << "nobody wants it any more";
+  pool.connect_fails("");
+  EXPECT_EQ(pool.events_of(pool_event_kind::connect_failed), 0u);
+}
+
 // ---- reset ----
 
 TEST(PoolCore, ResetsBeforeTheNextUserUnlessToldThatItIsClean) {
@@ -436,6 +474,17 @@ TEST(PoolCore, ABurstOfBrokenConnectionsEndsTheOthersToo) {
   EXPECT_EQ(pool.core->totals().purges, 1u);
 }
 
+TEST(PoolCore, WhatItsUsersDiscardIsBrokenToo) {
+  pool_driver pool{{.max_size = 4, .min_size = 4, .max_connecting = 4}};
+  pool.finish_jobs();
+  std::vector<pool_slot*> used;
+  for (int i = 0; i < 3; ++i) used.push_back(pool.take());
+  for (pool_slot* slot : used) pool.put(slot, give_back::discard);
+  EXPECT_EQ(pool.core->totals().purges, 1u);
+  EXPECT_EQ(pool.closed_for(close_reason::discarded), 3u);
+  EXPECT_EQ(pool.closed_for(close_reason::invalidated), 1u);
+}
+
 TEST(PoolCore, WhatWasOpenedBeforeAPurgeDoesNotPurgeAgain) {
   pool_driver pool{{.max_size = 8, .min_size = 8, .max_connecting = 8}};
   pool.finish_jobs();
@@ -448,6 +497,38 @@ TEST(PoolCore, WhatWasOpenedBeforeAPurgeDoesNotPurgeAgain) {
   EXPECT_EQ(pool.core->totals().purges, 1u);
   EXPECT_EQ(pool.closed_for(close_reason::broken), 8u);
   EXPECT_EQ(pool.closed_for(close_reason::invalidated), 2u) << "the two that were opened before, none since";
+}
+
+TEST(PoolCore, NoEventOfALargeStepIsForgottenAndWhatIsIsCounted) {
+  for (const bool observed : {true, false}) {
+    pool_driver pool{{.max_size = 40, .min_size = 40, .max_connecting = 40}, {.observed = observed}};
+    pool.finish_jobs();
+    while (pool.core->take_event()) {
+    }
+    const std::uint64_t before = pool.core->events();
+    const std::uint64_t missed = pool.core->missed_events();
+    EXPECT_EQ(missed, observed ? 0u : 24u);
+    pool.run([&](pool_effects& fx) { pool.core->invalidate(pool.now, fx, "failover"); });
+    const std::uint64_t all = pool.core->events() - before;
+    EXPECT_EQ(all, 41u);
+    std::uint64_t told = 0;
+    pool_event last;
+    while (auto e = pool.core->take_event()) {
+      EXPECT_TRUE(told == 0 || e->sequence == last.sequence + 1);
+      ++told;
+      last = *e;
+    }
+    EXPECT_EQ(last.kind, pool_event_kind::invalidated);
+    EXPECT_STREQ(last.note, "failover");
+    EXPECT_EQ(told, observed ? all : pool_core::recent_events);
+    EXPECT_EQ(detail::take_snapshot(*pool.core, pool.now).missed_events - missed, all - told);
+    // A larger pool keeps more, and what was there.
+    std::vector<pool_event> room(pool_core::events_of_a_step(60, true));
+    pool.core->keep_events_in(room);
+    for (std::uint64_t k = 0; k < pool_core::recent_events; ++k) {
+      EXPECT_EQ(pool.core->event(pool.core->events() - k).sequence, pool.core->events() - k);
+    }
+  }
 }
 
 TEST(PoolCore, ADetachedConnectionFreesItsPlace) {
@@ -538,6 +619,31 @@ TEST(PoolCore, TenantsHaveCapsAndReservations) {
   EXPECT_TRUE(two.granted());
   pool.put(one[0]->slot);
   EXPECT_TRUE(one[2]->granted() || three[1]->granted());
+}
+
+TEST(PoolCore, NothingIsOpenedForThoseWhomAShareHoldsBack) {
+  queue_discipline fair{.order = queue_order::tenants,
+                        .tenants = {{.tenant = 1, .max_in_use = 1}, {.tenant = 2, .reserved = 2}}};
+  pool_driver pool{{.max_size = 4, .max_connecting = 4, .waiting = fair}, {.validates = true}};
+  auto& one = pool.ask(never, {}, 1);
+  auto& held_back = pool.ask(never, {}, 1);
+  EXPECT_EQ(pool.connecting.size(), 1u) << "its cap is 1";
+  for (int i = 0; i < 4; ++i) pool.ask(never, {}, 3);
+  EXPECT_EQ(pool.connecting.size(), 2u) << "of four, one is not lent by tenant 2 nor wanted by tenant 1";
+  pool.finish_jobs();
+  EXPECT_EQ(pool.core->table().occupied(), 2u);
+  auto& two = pool.ask(never, {}, 2);
+  EXPECT_EQ(pool.connecting.size(), 1u);
+  pool.finish_jobs();
+  EXPECT_TRUE(two.granted());
+  pool.put(two.slot);
+  EXPECT_EQ(pool.in_state(state::idle), 1u);
+  pool.pass(2s);
+  EXPECT_TRUE(pool.validating.empty()) << "nor is one asked whether it is alive";
+  EXPECT_FALSE(held_back.done);
+  pool.put(one.slot);
+  pool.finish_jobs();
+  EXPECT_EQ(pool.finished.size(), 4u) << "it, or one of the others: as the order says";
 }
 
 TEST(PoolCore, ASmallTenantIsNotStarvedByALargeOne) {

@@ -70,6 +70,10 @@ class asio_pool_state final
  public:
   using slot_type = typename base::slot_type;
 
+  static_assert(async_validate_fits<Backend>, "a pool's validate must be `asio::awaitable<void> validate(connection&)`");
+  static_assert(async_reset_fits<Backend>, "a pool's reset must be `asio::awaitable<void> reset(connection&)`");
+  static_assert(async_close_fits<Backend>, "a pool's close must be `asio::awaitable<void> close(connection&)`");
+
   asio_pool_state(const Executor& executor, Backend backend, const pool_config& config, Observer observer, Clock clock)
       : base(std::move(backend), config, std::move(observer), std::move(clock)),
         executor_(executor),
@@ -116,13 +120,14 @@ class asio_pool_state final
     }
     if (ended) rung();  // what was planned before this job ran has been ignored
   }
-  void give_up(slot_type& slot) noexcept {
+  /// `number`: of the job, which may have ended by now.
+  void give_up(slot_type& slot, std::uint64_t number) noexcept {
     std::shared_ptr<running_job> job;
     {
       std::lock_guard lock{timer_mutex_};
       job = job_of(slot).lock();
     }
-    if (job != nullptr && job->is_unwanted()) stop(std::move(job));
+    if (job != nullptr && job->number == number && job->is_unwanted()) stop(std::move(job));
   }
   void wake_at(time_point t) noexcept {
     const duration rest = std::clamp<duration>(elapsed(this->now(), t), duration::zero(), std::chrono::hours{24});
@@ -145,7 +150,7 @@ class asio_pool_state final
   /// Of one slot, from its start to its report. Dropped without having run to its end: the context is gone.
   struct running_job {
     running_job(std::shared_ptr<asio_pool_state> p, slot_type& s)
-        : pool(std::move(p)), slot(s), strand(boost::asio::make_strand(pool->executor_)) {
+        : pool(std::move(p)), slot(s), number(s.job), strand(boost::asio::make_strand(pool->executor_)) {
       std::lock_guard lock{pool->timer_mutex_};
       ++pool->running_;
     }
@@ -158,6 +163,7 @@ class asio_pool_state final
 
     std::shared_ptr<asio_pool_state> pool;
     slot_type& slot;
+    const std::uint64_t number;  // pool_slot::job
     boost::asio::strand<Executor> strand;
     boost::asio::cancellation_signal signal;
     bool reported = false;

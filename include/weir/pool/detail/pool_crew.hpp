@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -16,13 +17,13 @@
 
 namespace weir::inline v0::detail {
 
-class pool_crew {
+/// Shared by its owner and its threads: who stops it on one of these, which cannot wait for itself, leaves it to that.
+class pool_crew : public std::enable_shared_from_this<pool_crew> {
  public:
   /// 0: no threads; `run_all` does the jobs.
-  explicit pool_crew(std::uint32_t most) noexcept : most_(most) {}
+  explicit pool_crew(std::uint32_t most) noexcept : has_no_threads_(most == 0), most_(most) {}
   pool_crew(const pool_crew&) = delete;
   pool_crew& operator=(const pool_crew&) = delete;
-  ~pool_crew() { stop(); }
 
   /// Once. Errors: std::system_error.
   template <class Clock>
@@ -30,11 +31,15 @@ class pool_crew {
     job_ = std::move(job);
     due_ = std::move(due);
     work_ = [this, clock = std::move(clock)] { work(clock); };
-    if (most_ == 0) return;
+    if (has_no_threads_) return;
     std::lock_guard lock{mutex_};
-    threads_.reserve(most_);
-    threads_.emplace_back(work_);
-    ++hands_;
+    hire();
+  }
+  /// How many threads there may be, > 0; those that there are stay. Of a crew that has any.
+  void set_most(std::uint32_t most) noexcept {
+    std::lock_guard lock{mutex_};
+    most_ = most;
+    if (idle_ < jobs()) hire_as_needed(jobs() - idle_);
   }
 
   /// false: nobody is there to do it any more.
@@ -42,14 +47,7 @@ class pool_crew {
     std::lock_guard lock{mutex_};
     if (stopped_) return false;
     jobs_.push_back(slot);
-    if (idle_ < jobs() && hands_ < most_) {
-      try {
-        threads_.emplace_back(work_);
-        ++hands_;
-      } catch (...) {
-        // Fewer hands.
-      }
-    }
+    hire_as_needed(1);
     woken_.notify_one();
     return true;
   }
@@ -59,9 +57,10 @@ class pool_crew {
     if (keeper_waits_) woken_.notify_all();
   }
 
-  [[nodiscard]] bool has_no_threads() const noexcept { return most_ == 0; }
+  [[nodiscard]] bool has_no_threads() const noexcept { return has_no_threads_; }
 
-  /// Waits for what has been begun; the rest is done on this thread, and whatever comes later by who brings it.
+  /// Waits for what has been begun, but by this thread itself; the rest is done on this thread, and whatever comes later by
+  /// who brings it.
   void stop() noexcept {
     {
       std::lock_guard lock{mutex_};
@@ -69,7 +68,6 @@ class pool_crew {
       woken_.notify_all();
     }
     for (std::thread& thread : threads_) {
-      // The last lease may come back on one of them.
       if (thread.get_id() == std::this_thread::get_id()) {
         thread.detach();
       } else if (thread.joinable()) {
@@ -97,6 +95,18 @@ class pool_crew {
     std::uint32_t n = 0;
     for (const pool_slot* slot = jobs_.front(); slot != nullptr; slot = jobs_.after(*slot)) ++n;
     return n;
+  }
+
+  void hire() {
+    threads_.emplace_back([crew = shared_from_this()] { crew->work_(); });
+    ++hands_;
+  }
+  void hire_as_needed(std::uint32_t at_most) noexcept {
+    try {
+      for (; at_most != 0 && !stopped_ && idle_ < jobs() && hands_ < most_; --at_most) hire();
+    } catch (...) {
+      // Fewer hands.
+    }
   }
 
   template <class Clock>
@@ -135,7 +145,8 @@ class pool_crew {
     lock.lock();
   }
 
-  const std::uint32_t most_;
+  const bool has_no_threads_;
+  std::uint32_t most_;
   std::function<void(pool_slot&)> job_;
   std::function<void()> due_;
   std::function<void()> work_;

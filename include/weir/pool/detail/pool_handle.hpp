@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <source_location>
+#include <string_view>
 #include <utility>
 
 namespace weir::inline v0::detail {
@@ -33,8 +34,9 @@ class pool_handle {
   /// Nobody is served; those who wait, wait on, and their deadlines with them. Connections in use come back.
   void suspend() noexcept { state_->suspend(); }
   void resume() noexcept { state_->resume(); }
-  /// No connection that exists now is used again: idle ones are closed, those in use when they come back.
-  void invalidate() noexcept { state_->invalidate(); }
+  /// No connection that exists now is used again: idle ones are closed, those in use when they come back. `why`: for the
+  /// event of it; cut off after 31 characters.
+  void invalidate(std::string_view why = {}) noexcept { state_->invalidate(why); }
   /// Nobody gets a connection any more; waiters are told so, idle connections are closed, those in use when they come back,
   /// attempts to connect are given up. Waits for nothing.
   void close() noexcept { state_->close(); }

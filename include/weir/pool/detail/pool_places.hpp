@@ -18,7 +18,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <memory>
+#include <optional>
 #include <source_location>
 #include <string_view>
 #include <utility>
@@ -76,10 +78,30 @@ class pool_places {
   [[nodiscard]] weir::name name() const noexcept { return name_; }
   /// How many events there were; each can be looked at for as long as it is among the last `recent_events`.
   [[nodiscard]] std::uint64_t events() const noexcept { return events_; }
-  [[nodiscard]] const pool_event& event(std::uint64_t sequence) const noexcept {
-    return recent_[sequence % recent_.size()];
-  }
+  [[nodiscard]] const pool_event& event(std::uint64_t sequence) const noexcept { return kept_[sequence % kept_.size()]; }
   static constexpr std::uint64_t recent_events = 16;
+  /// Each once, in order, for observers. Nothing: there are no more. Those that were forgotten before somebody asked are
+  /// `missed_events`.
+  [[nodiscard]] std::optional<pool_event> take_event() noexcept {
+    if (told_ == events_) return std::nullopt;
+    if (events_ - told_ > kept_.size()) {
+      missed_ += events_ - kept_.size() - told_;
+      told_ = events_ - kept_.size();
+    }
+    return event(++told_);
+  }
+  [[nodiscard]] std::uint64_t missed_events() const noexcept { return missed_; }
+  /// How many have to be kept for one step not to make more: a few for each of `places`.
+  [[nodiscard]] static std::size_t events_of_a_step(std::size_t places, bool observed) noexcept {
+    return observed ? places + recent_events : recent_events;
+  }
+  /// Keeps as many as `room` has, if that is more; `room` gets the old storage.
+  void keep_events_in(std::vector<pool_event>& room) noexcept {
+    if (room.size() <= kept_.size()) return;
+    const std::uint64_t oldest = events_ - std::min<std::uint64_t>(events_, kept_.size());
+    for (std::uint64_t k = oldest; k < events_; ++k) room[(k + 1) % room.size()] = std::move(kept_[(k + 1) % kept_.size()]);
+    kept_.swap(room);
+  }
 
   /// What it looks like now.
   [[nodiscard]] pool_evidence look(time_point now) const noexcept {
@@ -126,6 +148,7 @@ class pool_places {
         now_(now) {
     opens_ = config.order == idle_order::lifo && !by_tenants();
     queue_.set_capacity_of_owner(config.max_size);
+    kept_.resize(events_of_a_step(slots.size(), can.observed));
     table_.grow(slots);
   }
   ~pool_places() = default;
@@ -212,23 +235,21 @@ class pool_places {
     return close_reason::none;
   }
 
-  /// Whether its life ends now.
-  bool renews(pool_slot& slot, bool idle, time_point now) noexcept {
+  /// Whether its life ends now. Nobody uses it.
+  bool renews(pool_slot& slot, time_point now) noexcept {
     if (now < slot.renew_at) return false;
     const bool room = table_.occupied() < config_.max_size;
-    switch (renewal_.judge(idle, slot.dies_at <= now, room, !queue_.empty(), now)) {
+    switch (renewal_.judge(slot.dies_at, room, !queue_.empty(), now)) {
       case renewal::verdict::retire: return true;
       case renewal::verdict::replace: renewal_.want(); return false;
-      case renewal::verdict::later:
-        slot.renew_at = std::max(renewal_.next(), later(now, renewal_.spacing() / 2));
-        return false;
+      case renewal::verdict::later: slot.renew_at = renewal_.ask_again(slot.dies_at, now); return false;
     }
     return false;
   }
 
   void shut_down(pool_slot& slot, close_reason why, time_point now, pool_effects& fx) {
     if (why == close_reason::lifetime) renewal_.retired(true, now);
-    begin(slot, slot_state::closing, config_.close_timeout, now);
+    begin(slot, slot_state::closing, now);
     slot.closing = why;
     ++counts_.closed_for[static_cast<std::size_t>(why)];
     tell(pool_event_kind::closed, slot, elapsed(slot.born, now));
@@ -243,16 +264,29 @@ class pool_places {
   }
 
   void validate(pool_slot& slot, time_point now, pool_effects& fx) {
-    begin(slot, slot_state::validating, config_.validate_timeout, now);
+    begin(slot, slot_state::validating, now);
     fx.jobs.push_back(slot);
   }
 
-  void begin(pool_slot& slot, slot_state what, duration limit, time_point now) noexcept {
+  void begin(pool_slot& slot, slot_state what, time_point now) noexcept {
     table_.become(slot, what);
+    ++slot.job;
+    set_clock(slot, now);
+  }
+  /// What it does begins now.
+  void set_clock(pool_slot& slot, time_point now) noexcept {
     slot.began = now;
-    slot.due = later(now, limit);
+    slot.due = std::min(later(now, limit_of(slot.state())), never - duration{1});  // `never`: its user has it
     slot.overdue = slot.unheard = false;
     look_at_ = std::min(look_at_, slot.due);
+  }
+  [[nodiscard]] duration limit_of(slot_state what) const noexcept {
+    switch (what) {
+      case slot_state::connecting: return config_.connect_timeout;
+      case slot_state::validating: return config_.validate_timeout;
+      case slot_state::resetting: return config_.reset_timeout;
+      default: return config_.close_timeout;
+    }
   }
 
   void note_broken(const pool_slot& slot, time_point now, pool_effects& fx) {
@@ -283,6 +317,7 @@ class pool_places {
     using enum pool_event_kind;
     pool_event e{.name = name_, .kind = kind, .slot = slot.id, .connection = slot.number, .took = took, .at = now_};
     if (kind == closed) e.reason = slot.closing;
+    if (kind == closed && e.reason == close_reason::discarded) std::memcpy(e.note, slot.note, sizeof e.note);
     if (kind == connect_failed) e.cause = last_failure_;
     if (kind == suspected_leak && !slot.read_use(e.user)) e.user = {};
     if (kind == returned_leak) e.user = slot.ended_use();
@@ -290,7 +325,7 @@ class pool_places {
   }
   void remember(pool_event e) noexcept {
     e.sequence = ++events_;
-    recent_[events_ % recent_.size()] = std::move(e);
+    kept_[events_ % kept_.size()] = std::move(e);
   }
 
   weir::name name_;
@@ -316,7 +351,8 @@ class pool_places {
   durations durations_;
   double shown_in_use_seconds_ = 0;
   std::uint64_t events_ = 0;
-  std::array<pool_event, recent_events> recent_{};
+  std::uint64_t told_ = 0, missed_ = 0;  // of them, by `take_event`
+  std::vector<pool_event> kept_;         // the latest
 };
 
 }  // namespace weir::inline v0::detail

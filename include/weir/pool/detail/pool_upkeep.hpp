@@ -16,18 +16,20 @@ namespace weir::inline v0::detail {
 
 class pool_upkeep : public pool_places {
  public:
-  /// One of the jobs that take too long, each once: it should be made to fail soon. nullptr: no more.
-  pool_slot* take_overdue() noexcept {
+  /// One of the jobs that take too long, each once: it should be made to fail soon. No slot: no more.
+  overdue_job take_overdue() noexcept {
     for (pool_slot* slot : table_.slots()) {
-      if (std::exchange(slot->unheard, false)) return slot;
+      if (std::exchange(slot->unheard, false)) return {slot, slot->job};
     }
-    return nullptr;
+    return {};
   }
   /// Connections were found that are to be taken from their users.
   [[nodiscard]] bool has_leaks() const noexcept { return leaks_ != 0 && !closed_; }
-  /// How many slots there have to be for `reclaim` to do so. Never more are lost at a time than max_size.
+  /// How many slots there have to be for `reclaim` to do so. None is lost while max_size are: more are only where max_size
+  /// was lowered since.
   [[nodiscard]] std::uint32_t slots_needed() const noexcept {
-    return config_.max_size + std::min(table_.count(slot_state::lost) + leaks_, config_.max_size);
+    const std::uint32_t lost = table_.count(slot_state::lost);
+    return config_.max_size + std::max(lost, std::min(lost + leaks_, config_.max_size));
   }
   [[nodiscard]] const size_advisor& advisor() const noexcept { return advisor_; }
 
@@ -63,17 +65,19 @@ class pool_upkeep : public pool_places {
     return slot.state() == slot_state::in_use && !slot.is_open() && slot.leaked_use == slot.uses() &&
            slot.since() != never && !slot.detaching;
   }
-  /// As many as the table has room for, beside max_size others.
+  /// As many as may be, and the table has room for beside max_size others.
   void lose_leaks(time_point now, pool_effects& fx) {
     leaks_ = 0;
     for (pool_slot* slot : table_.slots()) {
-      const std::uint64_t places = std::uint64_t{config_.max_size} + table_.count(slot_state::lost);
-      if (is_leaked(*slot) && table_.slots().size() > places) lose(*slot, now, fx);
+      const std::uint32_t lost = table_.count(slot_state::lost);
+      if (lost >= config_.max_size || table_.slots().size() <= std::uint64_t{config_.max_size} + lost) return;
+      if (is_leaked(*slot)) lose(*slot, now, fx);
     }
   }
   /// What its user has counts no more; it is closed when he gives it back.
   void lose(pool_slot& slot, time_point now, pool_effects& fx) {
     if (by_tenants()) queue_.gave_back(slot.tenant, 1);
+    slot.counted = slot.in_use_until(now);
     table_.become(slot, slot_state::lost);
     slot.due = never;
     slot.overdue = false;
@@ -86,10 +90,10 @@ class pool_upkeep : public pool_places {
   }
   /// He does.
   void find_again(pool_slot& slot, give_back how, time_point now, pool_effects& fx) {
+    slot.uncounted = slot.held.sum() - slot.counted;
     if (how == give_back::detached) return vacate(slot, close_reason::none);
-    slot.began = now;
-    slot.due = std::min(later(now, config_.close_timeout), never - duration{1});  // `never`: he has it
-    look_at_ = std::min(look_at_, slot.due);
+    ++slot.job;
+    set_clock(slot, now);
     if (!slot.aborting) fx.jobs.push_back(slot);
   }
 
@@ -111,13 +115,9 @@ class pool_upkeep : public pool_places {
     if (span < std::chrono::seconds{1}) return;
     sample_totals seen{.at = now};
     for (const pool_slot* slot : table_.slots()) {
-      const duration held = slot->held.sum();
-      seen.uses += slot->uses();
-      seen.held += held;
-      seen.in_use_seconds += std::chrono::duration<double>(held).count();
-      if (!slot->is_held() || slot->since() == never) continue;
-      --seen.uses;
-      seen.in_use_seconds += std::chrono::duration<double>(elapsed(slot->since(), now)).count();
+      seen.uses += slot->uses() - (slot->is_held() && slot->since() != never ? 1 : 0);
+      seen.held += slot->held.sum() - slot->uncounted;
+      seen.in_use_seconds += std::chrono::duration<double>(slot->in_use_until(now)).count();
     }
     const auto& done = queue_.totals();
     seen.arrivals = seen.uses + counts_.refused + done.queue_full + done.would_miss_deadline;
@@ -166,7 +166,7 @@ class pool_upkeep : public pool_places {
   void look_at_idle(pool_slot& slot, time_point now, pool_effects& fx) {
     const time_point too_long = later(slot.idle_since, config_.idle_timeout);
     const bool spare = table_.alive() > config_.min_size && table_.count(slot_state::idle) > config_.min_idle;
-    if (slot.dies_at <= now || renews(slot, true, now)) {
+    if (slot.dies_at <= now || renews(slot, now)) {
       table_.take_idle(slot);
       shut_down(slot, close_reason::lifetime, now, fx);
     } else if (too_long <= now && spare) {

@@ -5,18 +5,21 @@
 #include <weir/core/random.hpp>
 #include <weir/core/time.hpp>
 
+#include <algorithm>
 #include <cstdint>
 
 namespace weir::inline v0::detail {
 
 /// The end of a connection is planned uniformly between 80 and 90 % of its longest life, and two ends are at least a tenth
-/// of that life divided by the size of the pool apart, so that all of them find room before they have to.
+/// of that life divided by the size of the pool apart, so that all of them find room before they have to. The last tenth is
+/// for that: in it also those who wait do not put an end off. Whoever comes back after its life, from a user who kept it
+/// for so long, is not used again, however close that is to another end. Why so: docs/adr/0014.
 class renewal {
  public:
   enum class verdict : std::uint8_t {
     retire,   ///< close it now
     replace,  ///< keep it until another one has been opened for it
-    later,    ///< keep it, ask again at `next()`
+    later,    ///< keep it, and ask again at `ask_again`
   };
 
   renewal(duration lifetime, std::uint32_t max_size, std::uint64_t seed) noexcept : random_(seed, "lifetime") {
@@ -35,18 +38,21 @@ class renewal {
     return later(born, random_.between(lifetime_ / 10 * 8, lifetime_ / 10 * 9));
   }
 
-  /// About a connection whose planned end has come. `idle`: nobody uses it and it was not just given back; `hard`: it is as
-  /// old as it may get; `room`: one more could be opened; `wanted`: somebody waits for a connection.
-  [[nodiscard]] verdict judge(bool idle, bool hard, bool room, bool wanted, time_point now) noexcept {
-    // Servers and firewalls cut there what is idle.
-    if (idle && hard) return verdict::retire;
+  /// About a connection whose planned end has come, and which nobody uses. `room`: one more could be opened; `wanted`:
+  /// somebody waits for a connection.
+  [[nodiscard]] verdict judge(time_point dies_at, bool room, bool wanted, time_point now) const noexcept {
+    // Servers and firewalls cut there.
+    if (dies_at <= now) return verdict::retire;
     if (now < next_) return verdict::later;
-    if (spares_ > 0 || hard) return verdict::retire;
+    if (spares_ > 0) return verdict::retire;
     if (room) return verdict::replace;
-    return wanted ? verdict::later : verdict::retire;
+    return wanted && now < last_tenth(dies_at) ? verdict::later : verdict::retire;
   }
-  [[nodiscard]] time_point next() const noexcept { return next_; }
-  [[nodiscard]] duration spacing() const noexcept { return spacing_; }
+  /// When to ask again about a connection of which that said `later`.
+  [[nodiscard]] time_point ask_again(time_point dies_at, time_point now) const noexcept {
+    if (now < next_) return std::min(next_, dies_at);
+    return std::min(later(now, spacing_ / 2), std::max(last_tenth(dies_at), later(now, duration{1})));
+  }
 
   void want() noexcept { wanted_ = true; }
   /// One has been closed for its age. `needed`: the pool is to have another in its place.
@@ -76,6 +82,8 @@ class renewal {
   [[nodiscard]] bool has_spare() const noexcept { return spares_ > 0; }
 
  private:
+  [[nodiscard]] time_point last_tenth(time_point dies_at) const noexcept { return later(dies_at, -(lifetime_ / 10)); }
+
   duration lifetime_{}, spacing_{};
   time_point next_ = time_point::min();  // no retirement before
   bool wanted_ = false;                  // one to be opened before one is closed

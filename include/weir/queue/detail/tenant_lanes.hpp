@@ -54,13 +54,23 @@ class tenant_lanes {
   void push(wait_node& node) noexcept {
     tenant_lane& t = of(node.tenant);
     t.waiting.push_back(node);
+    count(t);
     if (t.waiting.front() == &node) place(t);
   }
   void erase(wait_node& node) noexcept {
     tenant_lane& t = of(node.tenant);
     const bool first = t.waiting.front() == &node;
     t.waiting.erase(node);
+    count(t);
     if (first) place(t);
+  }
+  /// Of those who wait, as many as could be served if nothing but caps and reservations stood in the way. Precondition:
+  /// each costs 1.
+  [[nodiscard]] std::uint32_t servable() const noexcept {
+    const std::uint64_t to_lend = capacity_ == tenant_share::unlimited             ? ~std::uint64_t{0}
+                                  : std::uint64_t{capacity_} > in_use_ + unfilled_ ? capacity_ - in_use_ - unfilled_
+                                                                                   : 0;
+    return static_cast<std::uint32_t>(claiming_ + std::min(borrowing_, to_lend));
   }
 
   /// Who is next; nullptr: nobody may be served. The same again, if nothing else has happened.
@@ -129,6 +139,7 @@ class tenant_lanes {
     std::uint64_t deficit = 0;
     bool in_turn = false;  // has been given its quantum
     claim entitled;
+    std::uint32_t claiming = 0, borrowing = 0;  // of those who wait, could have what is reserved, and more
   };
 
   /// What costs nothing must not be had without end.
@@ -162,6 +173,18 @@ class tenant_lanes {
     in_use_ = in_use_ - t.in_use + amount;
     t.in_use = amount;
     unfilled_ += unfilled(t);
+    count(t);
+  }
+  void count(tenant_lane& t) noexcept {
+    const std::uint64_t waiting = t.waiting.size();
+    const std::uint64_t cap = t.share.max_in_use;
+    const std::uint64_t below = cap == tenant_share::unlimited ? waiting : cap - std::min(cap, t.in_use);
+    const auto claiming = static_cast<std::uint32_t>(std::min(waiting, unfilled(t)));
+    const auto borrowing = static_cast<std::uint32_t>(std::min(waiting, below) - claiming);
+    claiming_ = claiming_ - t.claiming + claiming;
+    borrowing_ = borrowing_ - t.borrowing + borrowing;
+    t.claiming = claiming;
+    t.borrowing = borrowing;
   }
 
   void begin_turn(tenant_lane& t) noexcept {
@@ -207,6 +230,7 @@ class tenant_lanes {
   std::uint32_t capacity_ = tenant_share::unlimited;
   std::uint64_t in_use_ = 0;
   std::uint64_t unfilled_ = 0;  // reservations
+  std::uint64_t claiming_ = 0, borrowing_ = 0;
 };
 
 }  // namespace weir::inline v0::detail
