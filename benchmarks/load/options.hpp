@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -43,6 +44,19 @@ inline void parse(int count, char** words, std::span<const number_option> option
                                   " to " + std::to_string(found->most));
     }
     found->value = value;
+  }
+}
+
+/// What main() does: reads the options, and runs. Without a value after the first word: how it is used.
+template <class Run>
+int run_with(int count, char** words, std::span<const number_option> options, const char* program, Run&& run) {
+  if (count == 2) return usage(options);
+  try {
+    parse(count, words, options);
+    return run();
+  } catch (const std::exception& problem) {
+    std::fprintf(stderr, "%s: %s\n", program, problem.what());
+    return 2;
   }
 }
 

@@ -186,12 +186,5 @@ int run(const settings& s) {
 
 int main(int argc, char** argv) {
   settings s;
-  if (argc == 2) return weir_load::usage(s.options);
-  try {
-    weir_load::parse(argc, argv, s.options);
-    return run(s);
-  } catch (const std::exception& problem) {
-    std::fprintf(stderr, "weir_pool_queries: %s\n", problem.what());
-    return 2;
-  }
+  return weir_load::run_with(argc, argv, s.options, "weir_pool_queries", [&] { return run(s); });
 }

@@ -248,12 +248,5 @@ int measure(const settings& s) {
 
 int main(int argc, char** argv) {
   settings s;
-  if (argc == 2) return weir_load::usage(s.options);
-  try {
-    weir_load::parse(argc, argv, s.options);
-    return measure(s);
-  } catch (const std::exception& problem) {
-    std::fprintf(stderr, "weir_pool_renewal: %s\n", problem.what());
-    return 2;
-  }
+  return weir_load::run_with(argc, argv, s.options, "weir_pool_renewal", [&] { return measure(s); });
 }

@@ -237,9 +237,11 @@ struct drain_of_all {
 template <pool_backend Backend, class Executor = boost::asio::any_io_executor, clock_source Clock = default_clock,
           class Observer = null_observer>
   requires std::copy_constructible<Backend>
-class basic_affine_pool {
+class basic_affine_pool : detail::pool_owner<detail::affine_homes<basic_pool<Backend, Executor, Clock, Observer>>> {
   using pool_type = basic_pool<Backend, Executor, Clock, Observer>;
   using homes = detail::affine_homes<pool_type>;
+  using owner = detail::pool_owner<homes>;
+  using owner::state_;
 
  public:
   using connection = typename pool_type::connection;
@@ -249,73 +251,68 @@ class basic_affine_pool {
   /// Errors: std::invalid_argument naming the field, std::bad_alloc.
   explicit basic_affine_pool(const std::vector<Executor>& executors, const Backend& backend,
                              const affine_pool_config& config = {}, const Observer& observer = {}, const Clock& clock = {})
-      : homes_(std::make_shared<homes>()) {
+      : owner(std::make_shared<homes>()) {
     throw_if(validate(config, executors.size()));
-    homes_->name = weir::name{config.pool.name};
-    homes_->mode = config.mode;
-    homes_->steal_after = config.steal_after;
+    state_->name = weir::name{config.pool.name};
+    state_->mode = config.mode;
+    state_->steal_after = config.steal_after;
     for (const Executor& executor : executors) {
       const auto* context = &boost::asio::query(executor, boost::asio::execution::context);
-      if (std::count(homes_->contexts.begin(), homes_->contexts.end(), context) != 0) {
+      if (std::count(state_->contexts.begin(), state_->contexts.end(), context) != 0) {
         throw_if(config_error{"executors", "must be of different contexts"});
       }
-      homes_->contexts.push_back(context);
+      state_->contexts.push_back(context);
     }
-    homes_->pools.reserve(executors.size());
+    state_->pools.reserve(executors.size());
     for (std::size_t i = 0; i < executors.size(); ++i) {
-      homes_->pools.emplace_back(executors[i], backend, detail::share_of(config.pool, i, executors.size()), observer,
+      state_->pools.emplace_back(executors[i], backend, detail::share_of(config.pool, i, executors.size()), observer,
                                  clock);
     }
   }
   basic_affine_pool(basic_affine_pool&&) noexcept = default;
-  basic_affine_pool& operator=(basic_affine_pool&& other) noexcept {
-    if (this == &other) return *this;
-    finish();
-    homes_ = std::move(other.homes_);
-    return *this;
-  }
+  basic_affine_pool& operator=(basic_affine_pool&&) noexcept = default;
   /// Closes it: see basic_pool.
-  ~basic_affine_pool() { finish(); }
+  ~basic_affine_pool() = default;
 
   /// Never waits; in mode any, also one of another context. `from`: where the caller runs. Errors: as basic_pool.
   template <class From>
   [[nodiscard]] pool_result<lease> try_acquire(const From& from, const call& c = {},
                                                const std::source_location& where = std::source_location::current()) {
-    const std::size_t home = homes_->of(from);
-    if (home == homes::nowhere) return homes_->refusal(errc::never_admissible);
+    const std::size_t home = state_->of(from);
+    if (home == homes::nowhere) return state_->refusal(errc::never_admissible);
     const detail::pool_call request{c, where};
-    if (homes_->mode == affinity::any) {
-      if (auto first = homes_->state(home).try_first(request); first || !waiting_helps(first.error())) return first;
-      if (auto found = homes_->take_elsewhere(home, request)) return std::move(*found);
+    if (state_->mode == affinity::any) {
+      if (auto first = state_->state(home).try_first(request); first || !waiting_helps(first.error())) return first;
+      if (auto found = state_->take_elsewhere(home, request)) return std::move(*found);
     }
-    return homes_->state(home).try_acquire(request);
+    return state_->state(home).try_acquire(request);
   }
 
   /// As `basic_pool::async_acquire`; at home the caller is where its handler's associated executor is. A wait that may be
   /// served elsewhere costs a block of memory and a timer.
   template <boost::asio::completion_token_for<void(pool_result<lease>)> Token>
   auto async_acquire(const call& c, Token&& token, const std::source_location& where = std::source_location::current()) {
-    return boost::asio::async_initiate<Token, void(pool_result<lease>)>(detail::affine_initiation{}, token, homes_,
+    return boost::asio::async_initiate<Token, void(pool_result<lease>)>(detail::affine_initiation{}, token, state_,
                                                                         detail::pool_call{c, where});
   }
   /// The same with use_awaitable; a connection of its own context that is there costs no suspension.
   template <class AwaitableExecutor = boost::asio::any_io_executor>
   [[nodiscard]] boost::asio::awaitable<pool_result<lease>, AwaitableExecutor> co_acquire(
       call c = {}, std::source_location where = std::source_location::current()) {
-    return take_or_wait<AwaitableExecutor>(homes_, {c, where});
+    return take_or_wait<AwaitableExecutor>(state_, {c, where});
   }
 
   void suspend() noexcept {
-    for (pool_type& pool : homes_->pools) pool.suspend();
+    for (pool_type& pool : state_->pools) pool.suspend();
   }
   void resume() noexcept {
-    for (pool_type& pool : homes_->pools) pool.resume();
+    for (pool_type& pool : state_->pools) pool.resume();
   }
   void invalidate(std::string_view why = {}) noexcept {
-    for (pool_type& pool : homes_->pools) pool.invalidate(why);
+    for (pool_type& pool : state_->pools) pool.invalidate(why);
   }
   void close() noexcept {
-    for (pool_type& pool : homes_->pools) pool.close();
+    for (pool_type& pool : state_->pools) pool.close();
   }
   /// As `basic_pool::async_drain`, of all contexts together; they must run. Not to be cancelled: give it a deadline.
   template <boost::asio::completion_token_for<void(pool_result<drain_report>)> Token>
@@ -330,13 +327,13 @@ class basic_affine_pool {
                                         executor, [drains](const pool_result<drain_report>& r) { drains->one(*r); }));
           }
         },
-        token, homes_, deadline);
+        token, state_, deadline);
   }
 
   /// How many contexts there are.
-  [[nodiscard]] std::size_t size() const noexcept { return homes_->pools.size(); }
+  [[nodiscard]] std::size_t size() const noexcept { return state_->pools.size(); }
   /// The pool of one of them, in the order of construction: its numbers, its configuration, its readiness.
-  [[nodiscard]] pool_type& of(std::size_t i) noexcept { return homes_->pools[i]; }
+  [[nodiscard]] pool_type& of(std::size_t i) noexcept { return state_->pools[i]; }
 
  private:
   template <class AwaitableExecutor>
@@ -352,12 +349,6 @@ class basic_affine_pool {
                                                    void(pool_result<lease>)>(detail::affine_initiation{}, token, all, home,
                                                                              request);
   }
-
-  void finish() noexcept {
-    if (homes_ != nullptr) std::exchange(homes_, nullptr)->end();
-  }
-
-  std::shared_ptr<homes> homes_;
 };
 
 template <class Backend, class Executor = boost::asio::any_io_executor>

@@ -61,7 +61,7 @@ class pool_core : public detail::pool_watching {
     why = errc::over_capacity;
     if (by_tenants() ? !queue_.may_take(c.tenant, 1) || queue_.first() != nullptr : !queue_.empty()) return nullptr;
     pool_slot* slot = next_fresh(table_.count(slot_state::validating) == 0, now, fx);
-    if (slot == nullptr) return nullptr;
+    if (slot == nullptr) return note_whether_full(), nullptr;
     use(*slot, c.tag, where, c.tenant, now);
     return slot;
   }
@@ -91,6 +91,7 @@ class pool_core : public detail::pool_watching {
     // A connection under way that nobody else waits for: no need to guess.
     const bool on_its_way = table_.count(slot_state::connecting) + table_.count(slot_state::validating) > queue_.size() &&
                             queue_.may_take(w.tenant, 1);
+    note_whether_full();
     if (const auto why = queue_.enqueue(w, now, on_its_way ? now : never)) return why;
     settle(now, fx);
     return std::nullopt;
@@ -181,6 +182,7 @@ class pool_core : public detail::pool_watching {
     plan_keepalive(slot, now);
     tell(pool_event_kind::opened, slot, elapsed(slot.began, now));
     back_to_work(slot, now, fx);
+    if (slot.state() == slot_state::in_use) ++counts_.waited_for_connect;
   }
 
   /// `cause.text` is what users are told. A failure after it was overdue is a time-out.
@@ -362,6 +364,9 @@ class pool_core : public detail::pool_watching {
   }
 
  private:
+  void note_whether_full() noexcept {
+    was_full_ = was_full_ || (table_.occupied() >= config_.max_size && table_.first_idle() == nullptr);
+  }
   /// Why nobody is let in at all.
   [[nodiscard]] std::optional<errc> refusal() const noexcept {
     if (closed_) return errc::closed;

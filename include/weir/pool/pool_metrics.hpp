@@ -31,9 +31,10 @@ class pool_metric_writer {
   pool_metric_writer& point(std::uint64_t value, label more = {}) {
     return point(static_cast<double>(value), std::move(more));
   }
-  pool_metric_writer& add(metric_point p, label more = {}) {
+  pool_metric_writer& add(metric_point p, label more = {}, label most = {}) {
     p.labels.emplace_back(label_, pool_);
     if (!more.first.empty()) p.labels.push_back(std::move(more));
+    if (!most.first.empty()) p.labels.push_back(std::move(most));
     out_.back().points.push_back(std::move(p));
     return *this;
   }
@@ -65,7 +66,11 @@ inline const std::vector<double>& hold_bounds() {
   return bounds;
 }
 
-inline void write_counts(pool_metric_writer& out, const pool_snapshot& s) {
+inline std::pair<std::string, std::string> tenant_label(const pool_tenant& t) {
+  return {"tenant", t.is_other ? "other" : std::to_string(t.tenant)};
+}
+
+inline void write_counts(pool_metric_writer& out, const pool_snapshot& s, const std::vector<pool_tenant>& tenants) {
   out.family("pool_connections", "Connections by state.", metric_type::gauge);
   const std::pair<const char*, std::uint32_t> states[] = {{"idle", s.now.idle},
                                                           {"in_use", s.now.in_use},
@@ -76,7 +81,9 @@ inline void write_counts(pool_metric_writer& out, const pool_snapshot& s) {
   for (const auto& [state, n] : states) out.point(std::uint64_t{n}, {"state", state});
   out.gauge("pool_connections_max", "Connections at most, in whatever state.", s.now.max);
   out.gauge("pool_connections_min", "Connections kept without demand.", s.min);
-  out.gauge("pool_waiters", "Callers that wait.", s.now.waiting);
+  out.family("pool_waiters", "Callers that wait.", metric_type::gauge);
+  if (tenants.empty()) out.point(std::uint64_t{s.now.waiting});
+  for (const pool_tenant& t : tenants) out.point(t.waiting, tenant_label(t));
   out.gauge("pool_waiters_max", "Callers that may wait.", s.waiters_max);
   out.gauge("pool_oldest_wait_seconds", "For how long the oldest of them has waited.",
             std::chrono::duration<double>(s.now.oldest_wait).count());
@@ -94,15 +101,22 @@ inline void write_counts(pool_metric_writer& out, const pool_snapshot& s) {
   for (const auto& [result, n] : results) out.point(n, {"result", result});
 }
 
-inline void write_durations(pool_metric_writer& out, const pool_snapshot& s, const pool_histograms& h) {
+inline void write_durations(pool_metric_writer& out, const pool_snapshot& s, const pool_histograms& h,
+                            const std::vector<pool_tenant>& tenants) {
   const auto both = [&](const char* name, const char* help, const histogram& ok, const char* otherwise,
                         const histogram& bad) {
     out.family(name, help, metric_type::histogram);
     out.add(to_metric(ok, wait_bounds()), {"outcome", "ok"}).add(to_metric(bad, wait_bounds()), {"outcome", otherwise});
   };
   out.family("pool_wait_seconds", "How long callers waited; who did not have to, for nothing.", metric_type::histogram);
-  out.add(to_metric(h.wait_ok, wait_bounds(), s.immediate), {"outcome", "ok"});
-  out.add(to_metric(h.wait_failed, wait_bounds()), {"outcome", "failed"});
+  if (tenants.empty()) {
+    out.add(to_metric(h.wait_ok, wait_bounds(), s.immediate), {"outcome", "ok"});
+    out.add(to_metric(h.wait_failed, wait_bounds()), {"outcome", "failed"});
+  }
+  for (const pool_tenant& t : tenants) {
+    out.add(to_metric(t.wait_ok, wait_bounds(), t.immediate), {"outcome", "ok"}, tenant_label(t));
+    out.add(to_metric(t.wait_failed, wait_bounds()), {"outcome", "failed"}, tenant_label(t));
+  }
   out.family("pool_hold_seconds", "How long connections were in use.", metric_type::histogram);
   out.add(to_metric(h.held, hold_bounds()));
   out.family("pool_connect_seconds", "How long attempts to connect took.", metric_type::histogram);
@@ -162,12 +176,14 @@ inline void write_otel_names(pool_metric_writer& out, const pool_snapshot& s, co
 /// Whether a pool's metrics also come under the names of OpenTelemetry.
 enum class otel_names : std::uint8_t { off, on };
 
-/// Of one pool, labelled with its name. Errors: std::bad_alloc.
+/// Of one pool, labelled with its name; where there are tenants, who waits and for how long also with theirs: "other" for
+/// those beyond the first 64 that are listed, and for those that are not. Errors: std::bad_alloc.
 [[nodiscard]] inline std::vector<metric_family> pool_metrics(const pool_snapshot& s, const pool_histograms& h,
-                                                             const pool_advice& advice, otel_names otel = otel_names::off) {
+                                                             const pool_advice& advice, otel_names otel = otel_names::off,
+                                                             const std::vector<pool_tenant>& tenants = {}) {
   detail::pool_metric_writer out{s.now.name};
-  detail::write_counts(out, s);
-  detail::write_durations(out, s, h);
+  detail::write_counts(out, s, tenants);
+  detail::write_durations(out, s, h, tenants);
   detail::write_lives(out, s);
   out.gauge("pool_recommended_size", "What the advisor would set max_size to; 0: unknown.", advice.recommended);
   out.gauge("pool_predicted_wait_seconds", "How long who asked now would wait; 0: not, or unknown.",
@@ -178,9 +194,9 @@ enum class otel_names : std::uint8_t { off, on };
 
 /// Of a `pool` or `blocking_pool`.
 template <class Pool>
-  requires requires(const Pool& p) { pool_metrics(p.snapshot(), p.histograms(), p.advice()); }
+  requires requires(const Pool& p) { pool_metrics(p.snapshot(), p.histograms(), p.advice(), {}, p.tenants()); }
 [[nodiscard]] std::vector<metric_family> metrics_of(const Pool& pool, otel_names otel = otel_names::off) {
-  return pool_metrics(pool.snapshot(), pool.histograms(), pool.advice(), otel);
+  return pool_metrics(pool.snapshot(), pool.histograms(), pool.advice(), otel, pool.tenants());
 }
 
 }  // namespace weir::inline v0

@@ -55,6 +55,15 @@ struct pool_histograms {
       not_reset;
 };
 
+/// The waits of one tenant (pool_config.waiting, order tenants).
+struct pool_tenant {
+  std::uint32_t tenant = 0;
+  bool is_other = false;  ///< not one of the first 64 that are listed: all these together; `tenant` says nothing
+  std::uint64_t waiting = 0, in_use = 0;
+  std::uint64_t immediate = 0;     ///< granted without waiting, since construction
+  histogram wait_ok, wait_failed;  ///< as those of pool_histograms
+};
+
 namespace detail {
 
 /// Under the pool's lock.

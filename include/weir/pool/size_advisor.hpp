@@ -40,8 +40,23 @@ struct pool_advice {
   double hold_grows_by = 0;  ///< seconds of hold time for each further connection in use; 0: no significant slope
   std::uint32_t knee = 0;    ///< connections in use at which the hold time has doubled; 0: none seen
   std::uint64_t samples = 0;
+
+  // What else is worth a look; what is not known yet is not said.
+  bool never_full = false;           ///< for the last 24 hours there was always room: max_size was not needed
+  std::uint32_t most_in_use = 0;     ///< in that time, as far as was seen; 0 without never_full
+  double opened_per_minute = 0;      ///< connections
+  bool churns = false;               ///< that is more than there are: they do not live for a minute
+  double waits_for_connect = 0;      ///< share of acquires that waited for a connection to be opened
+  bool min_idle_is_too_low = false;  ///< that is more than 1 %: the longest waits are those
+
   std::string evidence;  ///< one sentence
 };
+
+/// The fewest connections with which `threads` that hold up to `each` of them at once can't all wait for one another:
+/// T x (C - 1) + 1 (the bound that HikariCP's guide on pool sizing gives). 0 threads or connections: 0.
+[[nodiscard]] constexpr std::uint64_t deadlock_bound(std::uint32_t threads, std::uint32_t each) noexcept {
+  return threads == 0 || each == 0 ? 0 : std::uint64_t{threads} * (each - 1) + 1;
+}
 
 /// The share of callers that wait longer than `target` in M/M/c with `offered` erlangs and mean hold `hold`: Erlang C (A.
 /// K. Erlang 1917; by the recursion of Erlang B). offered >= servers: 1. Complexity: O(servers).
@@ -68,7 +83,7 @@ struct pool_advice {
   return most + 1;
 }
 
-/// Not thread-safe. Memory: 120 bytes; forgets with a half-life of `half_life` samples.
+/// Not thread-safe. Memory: 160 bytes; forgets with a half-life of `half_life` samples.
 class size_advisor {
  public:
   /// What happened in `span`: calls that asked and calls that gave back, time that those held, time integral of connections
@@ -79,6 +94,9 @@ class size_advisor {
     duration held{};
     double in_use_seconds = 0;
     duration span{};
+    std::uint64_t opened = 0, waited_for_connect = 0;  ///< connections; calls that got them when they were
+    std::uint32_t in_use = 0;                          ///< at the end
+    bool was_full = false;                             ///< at some time there was no room for one more
   };
   static constexpr double half_life = 120;
 
@@ -86,7 +104,11 @@ class size_advisor {
     const double dt = seconds(s.span);
     if (dt <= 0) return;
     const double keep = std::exp2(-1 / half_life);
-    for (double* sum : {&time_, &arrivals_, &weight_, &n_, &h_, &nn_, &nh_, &hh_}) *sum *= keep;
+    for (double* sum : {&time_, &arrivals_, &opened_, &for_connect_, &weight_, &n_, &h_, &nn_, &nh_, &hh_}) *sum *= keep;
+    opened_ += static_cast<double>(s.opened);
+    for_connect_ += static_cast<double>(s.waited_for_connect);
+    had_room_for_ = s.was_full ? duration::zero() : later(time_point{had_room_for_}, s.span).time_since_epoch();
+    most_in_use_ = s.was_full ? 0 : std::max(most_in_use_, s.in_use);
     peak_ = std::max(peak_ * keep, static_cast<double>(s.arrivals) / dt);
     time_ += dt;
     arrivals_ += static_cast<double>(s.arrivals);
@@ -107,8 +129,9 @@ class size_advisor {
   [[nodiscard]] pool_advice advise(std::uint32_t size, duration target, std::uint32_t most = 10'000) const {
     pool_advice a;
     a.samples = samples_;
+    add_flags(a, size);
     if (weight_ < least_samples || h_ <= 0 || arrivals_ <= 0) {
-      a.evidence = "too little has been seen: " + std::to_string(samples_) + " samples";
+      a.evidence = "too little has been seen: " + std::to_string(samples_) + " samples" + flags(a, size);
       return a;
     }
     const double hold = h_ / weight_;
@@ -128,12 +151,36 @@ class size_advisor {
                  : a.recommended * 2 < size && a.high < size ? advice_reason::shrink
                                                              : advice_reason::fits;
     }
-    a.evidence = sentence(a, size, target);
+    a.evidence = sentence(a, size, target) + flags(a, size);
     return a;
   }
 
  private:
   static constexpr double least_samples = 20;
+  /// Until then the connections of its first moments weigh too much.
+  void add_flags(pool_advice& a, std::uint32_t size) const noexcept {
+    a.never_full = had_room_for_ >= std::chrono::hours{24};
+    if (a.never_full) a.most_in_use = most_in_use_;
+    if (samples_ < static_cast<std::uint64_t>(half_life)) return;
+    a.opened_per_minute = opened_ / time_ * 60;
+    a.churns = a.opened_per_minute > size;
+    if (arrivals_ <= 0) return;
+    a.waits_for_connect = std::min(1.0, for_connect_ / arrivals_);
+    a.min_idle_is_too_low = a.waits_for_connect > 0.01;
+  }
+  static std::string flags(const pool_advice& a, std::uint32_t size) {
+    std::string text;
+    if (a.never_full) {
+      text += "; never full for a day: at most " + std::to_string(a.most_in_use) + " of " + std::to_string(size) +
+              " were seen in use";
+    }
+    if (a.churns) text += "; " + number(a.opened_per_minute) + " connections opened per minute: they do not live for long";
+    if (a.min_idle_is_too_low) {
+      text +=
+          "; " + number(a.waits_for_connect * 100) + " % of acquires waited for a connection to be opened: raise min_idle";
+    }
+    return text;
+  }
   static double seconds(duration d) noexcept { return std::chrono::duration<double>(d).count(); }
 
   /// 99 % of users in time; the square-root rule (W. Whitt, "Understanding the Efficiency of Multi-Server Service Systems",
@@ -178,7 +225,9 @@ class size_advisor {
   }
 
   std::uint64_t samples_ = 0;
-  double time_ = 0, arrivals_ = 0, peak_ = 0;
+  double time_ = 0, arrivals_ = 0, peak_ = 0, opened_ = 0, for_connect_ = 0;
+  duration had_room_for_{};
+  std::uint32_t most_in_use_ = 0;  // meanwhile
   // Of samples in which something came back: n connections in use, h hold time.
   double weight_ = 0, n_ = 0, h_ = 0, nn_ = 0, nh_ = 0, hh_ = 0;
 };

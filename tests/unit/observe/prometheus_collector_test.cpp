@@ -187,6 +187,22 @@ TEST(PrometheusCollector, TheTextHasTheValues) {
   EXPECT_THAT(text, Not(HasSubstr("others")));
 }
 
+TEST(PrometheusCollector, TenantsAreLabels) {
+  manual_clock clock;
+  const manual_pool pool{plain{},
+                         {.name = "p", .waiting = {.order = queue_order::tenants, .tenants = {{.tenant = 7}}}},
+                         pool_threads{0},
+                         {},
+                         clock};
+  prometheus_collector collector;
+  const auto shown = collector.add(pool);
+  EXPECT_THAT(signatures(parse(collector.text())),
+              ::testing::IsSupersetOf(std::vector<std::string>{
+                  "gauge pool_waiters{pool=p, tenant=other|7}", "gauge pool_waiters_max{pool=p}",
+                  "histogram pool_wait_seconds{outcome=ok|failed, pool=p, tenant=other|7} " + wait_bounds_text + "+Inf"}));
+  EXPECT_EQ(collector.left_out(), 0u);
+}
+
 metric_family gauge(std::string name, std::vector<std::pair<std::string, std::string>> labels, double value) {
   return {
       .name = std::move(name), .help = "Help.", .type = metric_type::gauge, .points = {{std::move(labels), value, 0, {}}}};

@@ -213,6 +213,37 @@ TEST(PoolAge, UsesThatNeedNoLockAreWatchedToo) {
   EXPECT_FALSE(pool.put_open(s));
 }
 
+TEST(PoolAge, TheAdvisorHearsOfWhatElseIsWrong) {
+  pool_driver pool{{.max_size = 4, .max_connecting = 4, .max_lifetime = duration::max(), .leak_after = duration::max()}};
+  pool.jobs_end_at_once = true;
+  for (int second = 0; second < 300; ++second) {
+    auto& w = pool.ask();
+    pool.finish_jobs();
+    pool.pass(500ms);
+    pool.put(w.slot, give_back::discard);
+    pool.finish_jobs();
+    pool.pass(500ms);
+  }
+  const pool_advice a = pool.core->advisor().advise(4, 20ms);
+  EXPECT_TRUE(a.churns && a.min_idle_is_too_low);
+  EXPECT_NEAR(a.opened_per_minute, 60, 2);
+  EXPECT_NEAR(a.waits_for_connect, 1, 0.01);
+  EXPECT_FALSE(a.never_full);
+  auto& w = pool.ask();
+  pool.finish_jobs();
+  pool.put(w.slot);
+  pool.pass(25h);
+  pool.put(pool.ask().slot == nullptr ? &pool.connect_ok() : pool.waiters.back().slot);
+  pool.pass(2s);
+  EXPECT_TRUE(pool.core->advisor().advise(4, 20ms).never_full);
+  for (int i = 0; i < 4; ++i) pool.ask();
+  pool.finish_jobs();
+  pool.ask();
+  for (int i = 0; i < 4; ++i) pool.put(pool.finished[pool.finished.size() - 4 + static_cast<std::size_t>(i)]->slot);
+  pool.pass(2s);
+  EXPECT_FALSE(pool.core->advisor().advise(4, 20ms).never_full) << "somebody found no place, for a moment";
+}
+
 // ---- reclaiming leaks ----
 
 class PoolLeaks : public testing::Test {

@@ -291,6 +291,36 @@ TEST(PoolCore, KeepalivesOfAnIdlePoolAreSpreadAndFew) {
   EXPECT_EQ(pool.in_state(state::idle), 20u);
 }
 
+TEST(PoolCore, WhatHasBeenIdleForLongestIsKeptAliveFirst) {
+  pool_driver pool{{.max_size = 20,
+                    .min_size = 20,
+                    .max_connecting = 20,
+                    .validate_after_idle = 1h,
+                    .validate_timeout = 1min,
+                    .idle_timeout = duration::max()},
+                   {.validates = true}};
+  pool.finish_jobs();
+  std::vector<pool_slot*> used;
+  for (int i = 0; i < 20; ++i) used.push_back(pool.take());
+  pool.pass(25s);
+  for (pool_slot* s : used) {
+    pool.now += 1ms;
+    pool.put(s);
+  }
+  pool.now += 9s;  // all are due
+  std::vector<pool_slot*> asked;
+  for (int i = 0; i < 20; ++i) {
+    while (pool.validating.empty()) pool.pass(10ms);
+    while (!pool.validating.empty()) {
+      asked.push_back(pool.validating[0]);
+      pool.validate_ends(true);
+    }
+  }
+  EXPECT_GE(asked.size(), 20u);
+  asked.resize(20);
+  EXPECT_EQ(asked, used);
+}
+
 TEST(PoolCore, AKeepaliveMakesNoConnectionTheWarmest) {
   pool_driver pool{
       {.max_size = 2, .min_size = 2, .max_connecting = 2, .validate_after_idle = 1h, .idle_timeout = duration::max()},

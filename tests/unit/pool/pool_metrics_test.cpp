@@ -8,6 +8,8 @@
 #include <map>
 #include <set>
 #include <string>
+#include <thread>
+#include <utility>
 
 namespace weir {
 namespace {
@@ -106,6 +108,58 @@ TEST(PoolMetrics, EveryAcquireIsInOneResultAndZeroWaitsAreInTheFirstBucket) {
   EXPECT_EQ(below[.025], 0u);
   EXPECT_EQ(below[.05], 3u);
   EXPECT_EQ(below[300], 3u);
+}
+
+// A dashboard adds them up: nobody is counted twice, and there are never more than 65 of them.
+TEST(PoolMetrics, TenantsHaveLabelsOfTheirOwn) {
+  manual_clock clock;
+  queue_discipline fair{.order = queue_order::tenants};
+  for (std::uint32_t i = 1; i <= 70; ++i) fair.tenants.push_back({.tenant = 100 * i, .max_in_use = 1});
+  const pool_config config{
+      .name = "orders", .max_size = 3, .min_size = 3, .max_connecting = 3, .waiting = fair, .predict = false};
+  basic_blocking_pool<plain, manual_clock> pool{plain{}, config, pool_threads{0}, {}, clock};
+  while (pool.tick()) {
+  }
+  {
+    const auto one = pool.try_acquire({.tenant = 100});
+  }
+  auto held = pool.try_acquire({.tenant = 100});
+  auto past_the_64th = pool.try_acquire({.tenant = 7000});
+  auto unlisted = pool.try_acquire({.tenant = 1});
+  std::thread waits{[&] { static_cast<void>(pool.acquire({.tenant = 100})); }};
+  while (pool.snapshot().now.waiting != 1) std::this_thread::yield();
+  const auto value = [&](const char* name, const char* tenant, const char* outcome) {
+    std::uint64_t found = 0;
+    double all = 0;
+    for (const auto& family : metrics_of(pool)) {
+      if (family.name != name) continue;
+      EXPECT_EQ(family.points.size(), (outcome[0] == '\0' ? 1 : 2) * 65u);
+      for (const auto& p : family.points) {
+        all += outcome[0] == '\0' ? p.value : static_cast<double>(p.count);
+        if (p.labels.back() != std::pair<std::string, std::string>{"tenant", tenant}) continue;
+        if (outcome[0] != '\0' && p.labels[1].second != outcome) continue;
+        found = outcome[0] == '\0' ? static_cast<std::uint64_t>(p.value) : p.count;
+      }
+    }
+    return std::pair{found, all};
+  };
+  EXPECT_EQ(value("pool_waiters", "100", ""), (std::pair{std::uint64_t{1}, 1.0}));
+  EXPECT_EQ(value("pool_waiters", "other", "").first, 0u);
+  EXPECT_EQ(value("pool_wait_seconds", "100", "ok"), (std::pair{std::uint64_t{2}, 4.0}));
+  EXPECT_EQ(value("pool_wait_seconds", "other", "ok").first, 2u);
+  clock.advance(3ms);
+  held->release();
+  waits.join();
+  EXPECT_EQ(value("pool_wait_seconds", "100", "ok"), (std::pair{std::uint64_t{3}, 5.0}));
+  EXPECT_FALSE(pool.reconfigure(config));
+  EXPECT_EQ(value("pool_wait_seconds", "100", "ok").first, 3u) << "carries over";
+  pool.close();
+  const auto tenants = pool.tenants();
+  ASSERT_EQ(tenants.size(), 65u);
+  EXPECT_TRUE(tenants[0].is_other && !tenants[1].is_other);
+  EXPECT_EQ(tenants[0].in_use, 2u);
+  EXPECT_EQ(tenants[1].wait_ok.count(), 1u);
+  EXPECT_EQ(pool.snapshot().waited, 1u);
 }
 
 }  // namespace

@@ -85,6 +85,40 @@ TEST(SizeAdvisor, NoiseIsNoSlope) {
   EXPECT_EQ(advisor.advise(10, 20ms).hold_grows_by, 0);
 }
 
+TEST(SizeAdvisor, SaysWhatElseIsWorthALook) {
+  size_advisor advisor;
+  size_advisor::sample usual{
+      .arrivals = 100, .returned = 100, .held = 1s, .in_use_seconds = 1, .span = 1s, .opened = 0, .in_use = 3};
+  advisor.note(
+      {.arrivals = 10, .returned = 10, .held = 1s, .in_use_seconds = 1, .span = 1s, .opened = 10, .was_full = true});
+  for (int i = 0; i < 120; ++i) advisor.note(usual);
+  auto advice = advisor.advise(10, 20ms);
+  EXPECT_FALSE(advice.never_full || advice.churns || advice.min_idle_is_too_low) << "every pool begins like that";
+  usual.opened = 1;
+  usual.waited_for_connect = 2;
+  for (int i = 0; i < 1000; ++i) advisor.note(usual);
+  advice = advisor.advise(10, 20ms);
+  EXPECT_TRUE(advice.churns && advice.min_idle_is_too_low);
+  EXPECT_NEAR(advice.opened_per_minute, 60, 0.5);
+  EXPECT_NEAR(advice.waits_for_connect, 0.02, 0.001);
+  EXPECT_FALSE(advice.never_full);
+  usual.span = 24h;
+  advisor.note(usual);
+  advice = advisor.advise(10, 20ms);
+  EXPECT_TRUE(advice.never_full);
+  EXPECT_EQ(advice.most_in_use, 3u);
+  EXPECT_NE(advice.evidence.find("; never full for a day: at most 3 of 10 were seen in use"), std::string::npos);
+  usual.was_full = true;
+  advisor.note(usual);
+  EXPECT_FALSE(advisor.advise(10, 20ms).never_full);
+}
+
+TEST(SizeAdvisor, KnowsWhenThreadsCannotBlockEachOther) {
+  EXPECT_EQ(deadlock_bound(4, 3), 9u);
+  EXPECT_EQ(deadlock_bound(16, 1), 1u);
+  EXPECT_EQ(deadlock_bound(0, 3) + deadlock_bound(3, 0), 0u);
+}
+
 TEST(SizeAdvisor, ForgetsYesterday) {
   size_advisor advisor;
   const auto feed = [&](int samples, std::uint64_t calls) {

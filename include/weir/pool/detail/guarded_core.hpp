@@ -161,6 +161,34 @@ class guarded_core : public std::enable_shared_from_this<Shell> {
     return h;
   }
 
+  /// Errors: std::bad_alloc.
+  [[nodiscard]] std::vector<pool_tenant> tenants() const {
+    scoped_lock lines_stay{reconfiguring_};
+    const tenant_lanes* lanes = nullptr;
+    {
+      scoped_lock lock{mutex_};
+      lanes = core_->queue().tenants();
+    }
+    std::vector<pool_tenant> all(lanes == nullptr ? 0 : lanes->accounts().size());
+    {
+      scoped_lock lock{mutex_};
+      for (std::size_t i = 0; i < all.size(); ++i) {
+        const auto& account = lanes->accounts()[i];
+        const auto whose = lanes->holder(i);
+        all[i].tenant = whose.tenant;
+        all[i].is_other = i == 0;
+        all[i].waiting = whose.waiting;
+        all[i].in_use = whose.in_use;
+        all[i].immediate = account.taken - account.granted.count();
+      }
+    }
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      lanes->accounts()[i].granted.add_to(all[i].wait_ok);
+      lanes->accounts()[i].failed.add_to(all[i].wait_failed);
+    }
+    return all;
+  }
+
   [[nodiscard]] time_point now() const noexcept { return clock_.now(); }
   [[nodiscard]] weir::name name() const noexcept { return name_; }
   [[nodiscard]] Backend& backend() noexcept { return backend_; }

@@ -14,12 +14,35 @@
 #include <source_location>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace weir::inline v0::detail {
 
-/// Owns a pool: closes it when it goes, and may be moved. Thread-safe but for that.
+/// Ends what it owns (`end()`) when it goes, and may be moved.
 template <class State>
-class pool_handle {
+class pool_owner {
+ protected:
+  explicit pool_owner(std::shared_ptr<State> state) noexcept : state_(std::move(state)) {}
+  pool_owner(pool_owner&&) noexcept = default;
+  pool_owner& operator=(pool_owner&& other) noexcept {
+    if (this == &other) return *this;
+    finish();
+    state_ = std::move(other.state_);
+    return *this;
+  }
+  ~pool_owner() { finish(); }
+
+  std::shared_ptr<State> state_;
+
+ private:
+  void finish() noexcept {
+    if (state_ != nullptr) std::exchange(state_, nullptr)->end();
+  }
+};
+
+/// Owns a pool: closes it when it goes. Thread-safe but for that and for being moved.
+template <class State>
+class pool_handle : public pool_owner<State> {
  public:
   using connection = typename State::connection;
   using lease = pool_lease<State>;
@@ -45,6 +68,9 @@ class pool_handle {
 
   [[nodiscard]] pool_snapshot snapshot() const { return state_->snapshot(); }
   [[nodiscard]] pool_histograms histograms() const { return state_->histograms(); }
+  /// Where tenants have shares: the waits of each, of at most 64, and of all others together, who come first. Errors:
+  /// std::bad_alloc.
+  [[nodiscard]] std::vector<pool_tenant> tenants() const { return state_->tenants(); }
   /// Every connection, who has it and since when, the latest events: `to_json(pool.explain())`. Errors: std::bad_alloc.
   [[nodiscard]] pool_explanation explain() const { return state_->explain(); }
   /// How large it should be for all but 1 % of its users to wait less than `target`, or why not to grow. Errors:
@@ -55,22 +81,12 @@ class pool_handle {
   [[nodiscard]] auto& backend() noexcept { return state_->backend(); }
 
  protected:
-  explicit pool_handle(std::shared_ptr<State> state) : state_(std::move(state)) { state_->begin(); }
+  explicit pool_handle(std::shared_ptr<State> state) : pool_owner<State>(std::move(state)) { state_->begin(); }
   pool_handle(pool_handle&&) noexcept = default;
-  pool_handle& operator=(pool_handle&& other) noexcept {
-    if (this == &other) return *this;
-    finish();
-    state_ = std::move(other.state_);
-    return *this;
-  }
-  ~pool_handle() { finish(); }
+  pool_handle& operator=(pool_handle&&) noexcept = default;
+  ~pool_handle() = default;
 
-  std::shared_ptr<State> state_;
-
- private:
-  void finish() noexcept {
-    if (state_ != nullptr) std::exchange(state_, nullptr)->end();
-  }
+  using pool_owner<State>::state_;
 };
 
 }  // namespace weir::inline v0::detail

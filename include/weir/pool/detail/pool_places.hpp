@@ -34,9 +34,10 @@ class pool_places {
   struct counts {
     std::uint64_t refused = 0;  ///< did not want to wait
     std::uint64_t expired = 0, suspended = 0, backend_down = 0, closed = 0, self_deadlock = 0;
-    std::uint64_t waited = 0;            ///< granted after waiting
-    std::uint64_t shed_when_down = 0;    ///< of those who waited
-    std::uint64_t expired_handoffs = 0;  ///< granted when the time was up: never
+    std::uint64_t waited = 0;              ///< granted after waiting
+    std::uint64_t waited_for_connect = 0;  ///< of these, a connection that had just been opened
+    std::uint64_t shed_when_down = 0;      ///< of those who waited
+    std::uint64_t expired_handoffs = 0;    ///< granted when the time was up: never
     std::uint64_t opened = 0, connect_failed = 0, connect_timed_out = 0;
     std::array<std::uint64_t, close_reason_count> closed_for{};
     std::uint64_t purges = 0, outages = 0, leaks_suspected = 0, leaks_returned = 0;
@@ -351,6 +352,7 @@ class pool_places {
   durations durations_;
   double shown_in_use_seconds_ = 0;
   std::uint64_t events_ = 0;
+  bool was_full_ = false;                // since the advisor was told last, somebody found no place for one more
   std::uint64_t told_ = 0, missed_ = 0;  // of them, by `take_event`
   std::vector<pool_event> kept_;         // the latest
 };

@@ -7,6 +7,7 @@
 #include <weir/pool/size_advisor.hpp>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <utility>
@@ -46,6 +47,7 @@ class pool_upkeep : public pool_places {
     leaks_ = 0;
     table_.shut_all();
     take_sample(now);
+    keepalives_.count = 0;
     for (pool_slot* slot : table_.slots()) {
       switch (slot->state()) {
         case slot_state::vacant: break;
@@ -54,6 +56,7 @@ class pool_upkeep : public pool_places {
         default: look_at_job(*slot, now, fx); break;
       }
     }
+    ask_those_that_are_due(now, fx);
     // What is taken and put back without the lock plans nothing.
     if (table_.alive() != 0) look_at_ = std::min(look_at_, later(now, look_every()));
     look_at_ = std::max(look_at_, later(now, std::chrono::milliseconds{1}));
@@ -119,6 +122,9 @@ class pool_upkeep : public pool_places {
       seen.held += slot->held.sum() - slot->uncounted;
       seen.in_use_seconds += std::chrono::duration<double>(slot->in_use_until(now)).count();
     }
+    seen.opened = counts_.opened;
+    seen.waited_for_connect = counts_.waited_for_connect;
+    const std::uint32_t in_use = table_.in_state(slot_state::in_use);
     const auto& done = queue_.totals();
     seen.arrivals = seen.uses + counts_.refused + done.queue_full + done.would_miss_deadline;
     for (const std::uint64_t ended : done.ended) seen.arrivals += ended;
@@ -127,7 +133,11 @@ class pool_upkeep : public pool_places {
                    .returned = seen.uses - std::min(seen.uses, sampled_.uses),
                    .held = seen.held - sampled_.held,
                    .in_use_seconds = std::max(0.0, seen.in_use_seconds - sampled_.in_use_seconds),
-                   .span = span});
+                   .span = span,
+                   .opened = seen.opened - sampled_.opened,
+                   .waited_for_connect = seen.waited_for_connect - sampled_.waited_for_connect,
+                   .in_use = in_use,
+                   .was_full = std::exchange(was_full_, false) || in_use >= config_.max_size});
     sampled_ = seen;
   }
 
@@ -173,13 +183,7 @@ class pool_upkeep : public pool_places {
       table_.take_idle(slot);
       shut_down(slot, close_reason::idle, now, fx);
     } else if (slot.keepalive_at <= now) {
-      if (10 * table_.count(slot_state::validating) >= std::max(table_.occupied(), std::uint32_t{10})) {
-        look_at_ = std::min(look_at_, later(now, std::chrono::milliseconds{10}));
-        return;
-      }
-      slot.keeping_alive = true;
-      table_.take_idle(slot);
-      validate(slot, now, fx);
+      keepalives_.add(slot);
     } else {
       for (const time_point t : {slot.dies_at, slot.renew_at, too_long, slot.keepalive_at}) {
         if (t > now) look_at_ = std::min(look_at_, t);
@@ -187,10 +191,46 @@ class pool_upkeep : public pool_places {
     }
   }
 
+  /// Of those that are to be asked whether they are alive, the ones that have been idle for longest: what was used just now
+  /// may be wanted again.
+  struct keepalives {
+    static constexpr std::size_t most = 8;
+    std::array<pool_slot*, most> longest{};
+    std::size_t count = 0;
+    bool more = false;
+
+    void add(pool_slot& slot) noexcept {
+      auto* const end = longest.data() + count;
+      auto* const at =
+          std::find_if(longest.data(), end, [&](const pool_slot* other) { return other->idle_since > slot.idle_since; });
+      more = more || count == most;
+      if (at == longest.data() + most) return;
+      if (count < most) ++count;
+      std::move_backward(at, longest.data() + count - 1, longest.data() + count);
+      *at = &slot;
+    }
+  };
+  /// A tenth of all at a time, at least one.
+  void ask_those_that_are_due(time_point now, pool_effects& fx) {
+    bool all = !std::exchange(keepalives_.more, false);
+    for (std::size_t i = 0; i < keepalives_.count; ++i) {
+      if (10 * table_.count(slot_state::validating) >= std::max(table_.occupied(), std::uint32_t{10})) {
+        all = false;
+        break;
+      }
+      pool_slot& slot = *keepalives_.longest[i];
+      slot.keeping_alive = true;
+      table_.take_idle(slot);
+      validate(slot, now, fx);
+    }
+    if (!all) look_at_ = std::min(look_at_, later(now, std::chrono::milliseconds{10}));
+  }
+
+  keepalives keepalives_;
   std::uint32_t leaks_ = 0;  // found when it looked around last
   struct sample_totals {
     time_point at{};
-    std::uint64_t uses = 0, arrivals = 0;
+    std::uint64_t uses = 0, arrivals = 0, opened = 0, waited_for_connect = 0;
     duration held{};
     double in_use_seconds = 0;
   } sampled_;

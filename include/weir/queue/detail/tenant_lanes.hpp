@@ -5,6 +5,7 @@
 #include <weir/core/detail/intrusive_list.hpp>
 #include <weir/queue/detail/lane.hpp>
 #include <weir/queue/discipline.hpp>
+#include <weir/stats/coarse_histogram.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -26,8 +27,18 @@ namespace weir::inline v0::detail {
 /// - What costs more than there is to lend waits until there is enough, and so do those behind it, as in any line.
 class tenant_lanes {
  public:
+  /// Of so many tenants, the first that are listed, what became of their waits is kept apart; the others' together.
+  static constexpr std::size_t most_accounts = 64;
+
+  /// What became of the waits of a tenant; not after `reconfigure` with other tenants.
+  struct account {
+    std::uint64_t taken = 0;  ///< with and without waiting
+    coarse_histogram granted, failed;
+  };
+
   /// Errors: std::bad_alloc.
-  explicit tenant_lanes(const queue_discipline& config) : lanes_(config.tenants.size() + 1) {
+  explicit tenant_lanes(const queue_discipline& config)
+      : lanes_(config.tenants.size() + 1), accounts_(1 + std::min(config.tenants.size(), most_accounts)) {
     table_.resize(std::bit_ceil(2 * config.tenants.size() + 1));
     lanes_[0].share = config.others;
     for (std::size_t i = 0; i < config.tenants.size(); ++i) {
@@ -43,6 +54,10 @@ class tenant_lanes {
 
   /// Goes on with what the tenants of `before` have in use. Precondition: nobody waits in either.
   void take_over(tenant_lanes& before) noexcept {
+    const auto same = [](const tenant_lane& a, const tenant_lane& b) { return a.share.tenant == b.share.tenant; };
+    if (std::equal(lanes_.begin() + 1, lanes_.end(), before.lanes_.begin() + 1, before.lanes_.end(), same)) {
+      accounts_.swap(before.accounts_);
+    }
     for (tenant_lane& each : lanes_) {
       const tenant_lane& old = &each == &lanes_[0] ? before.lanes_[0] : before.of(each.share.tenant);
       if (&each != &lanes_[0] && &old == &before.lanes_[0]) continue;
@@ -98,6 +113,29 @@ class tenant_lanes {
     }
   }
 
+  /// The wait of `node` has ended.
+  [[gnu::noinline]] void note(const wait_node& node, wait_outcome how) noexcept {
+    if (how == wait_outcome::cancelled) return;
+    account& a = account_of(of(node.tenant));
+    (how == wait_outcome::granted ? a.granted : a.failed).record(node.waited);
+  }
+  /// The first is that of all who have none of their own.
+  [[nodiscard]] const std::vector<account>& accounts() const noexcept { return accounts_; }
+  struct account_holder {
+    std::uint32_t tenant = 0;  // 0 of the first account
+    std::uint64_t waiting = 0, in_use = 0;
+  };
+  /// Whose the accounts are. Precondition: `i` < accounts().size(). Complexity: O(1), of the first O(tenants).
+  [[nodiscard]] account_holder holder(std::size_t i) const noexcept {
+    if (i != 0) return {lanes_[i].share.tenant, lanes_[i].waiting.size(), lanes_[i].in_use};
+    account_holder others{0, lanes_[0].waiting.size(), lanes_[0].in_use};
+    for (std::size_t k = accounts_.size(); k < lanes_.size(); ++k) {
+      others.waiting += lanes_[k].waiting.size();
+      others.in_use += lanes_[k].in_use;
+    }
+    return others;
+  }
+
   [[nodiscard]] bool has_place(std::uint32_t tenant) const noexcept {
     const tenant_lane& t = of(tenant);
     return t.waiting.size() < t.share.max_waiting;
@@ -113,6 +151,7 @@ class tenant_lanes {
   void took(std::uint32_t tenant, std::uint32_t cost) noexcept {
     tenant_lane& t = of(tenant);
     use(t, t.in_use + cost);
+    ++account_of(t).taken;
     place(t);
   }
   void gave_back(std::uint32_t tenant, std::uint32_t cost) noexcept {
@@ -168,6 +207,11 @@ class tenant_lanes {
     return const_cast<tenant_lane&>(static_cast<const tenant_lanes&>(*this).of(tenant));
   }
 
+  account& account_of(const tenant_lane& t) noexcept {
+    const auto i = static_cast<std::size_t>(&t - lanes_.data());
+    return accounts_[i < accounts_.size() ? i : 0];
+  }
+
   void use(tenant_lane& t, std::uint64_t amount) noexcept {
     unfilled_ -= unfilled(t);
     in_use_ = in_use_ - t.in_use + amount;
@@ -219,7 +263,8 @@ class tenant_lanes {
     claims ? claims_.push_back(t.entitled) : claims_.erase(t.entitled);
   }
 
-  std::vector<tenant_lane> lanes_;    // the first is that of all who are not listed
+  std::vector<tenant_lane> lanes_;  // the first is that of all who are not listed
+  std::vector<account> accounts_;
   std::vector<std::uint32_t> table_;  // by hash: an index of lanes_, 0 where there is none
   intrusive_list<tenant_lane> turns_;
   intrusive_list<claim> claims_;
