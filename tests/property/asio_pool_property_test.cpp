@@ -4,6 +4,8 @@
 #include "support/seeds.hpp"
 #include "support/virtual_pool_users.hpp"
 
+#include <weir/asio/affine_pool.hpp>
+
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/thread_pool.hpp>
 
@@ -27,17 +29,22 @@ namespace {
 using namespace testing_support;
 
 TEST(AsioPoolProperty, EverythingGoesWrongInVirtualTime) {
-  std::uint64_t asked = 0, granted = 0;
+  std::uint64_t asked = 0, granted = 0, warm = 0;
+  int aborted = 0;
   for (const std::uint64_t seed : testing_support::seeds(200)) {
     SCOPED_TRACE(seed);
     virtual_pool_users world{seed};
     world.run(500);
     asked += world.asked();
     granted += world.granted();
+    warm += world.warm();
+    aborted += world.aborted();
     if (HasFailure()) return;
   }
-  std::printf("%llu calls, %llu granted\n", static_cast<unsigned long long>(asked),
-              static_cast<unsigned long long>(granted));
+  std::printf("%llu calls, %llu granted, %d aborted, ready %llu times\n", static_cast<unsigned long long>(asked),
+              static_cast<unsigned long long>(granted), aborted, static_cast<unsigned long long>(warm));
+  EXPECT_GT(aborted, 0);
+  EXPECT_GT(warm, 0u);
 }
 
 // Nobody waits for it any more, but the context.
@@ -73,6 +80,28 @@ TEST(AsioPoolProperty, WhatHangsWhenThePoolHasGoneIsGivenUp) {
 
 // ---- threads, real timers --------------------------------------------------------------------------------------------
 
+/// Users of one thread each; they need no strands.
+struct thread_of_users {
+  asio::io_context context{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
+  std::thread runs{[this] { context.run(); }};
+  ~thread_of_users() {
+    context.stop();
+    if (runs.joinable()) runs.join();
+  }
+};
+
+struct user_of_a_thread {
+  user_of_a_thread(asio::io_context& context, std::uint64_t seed)
+      : executor(context.get_executor()), random(seed, "user") {}
+  asio::io_context::executor_type executor;
+  random_stream random;
+  asio::cancellation_signal signal;  // on its thread
+  wait_handle handle;
+  books own;
+  int left = 0;
+};
+
 /// A clock that leaps and goes back at any moment; timers ring whenever their time has come by the real one.
 class threaded_world {
  public:
@@ -80,6 +109,7 @@ class threaded_world {
     wire_.real_time = true;
     wire_.most = static_cast<int>(config_.max_size);
     config_.seed = seed;
+    if (seed % 2 != 0) config_.leak_reclaim = 1ms;
     wire_.fates = 24;
     for (std::uint64_t i = 0; i < users; ++i) users_.emplace_back(threads_[i % threads_.size()].context, seed * users + i);
   }
@@ -118,28 +148,9 @@ class threaded_world {
   std::uint64_t asked = 0, granted = 0;
 
  private:
+  using thread = thread_of_users;
+  using user = user_of_a_thread;
   static constexpr std::uint64_t users = 8;
-
-  /// Users of one thread each; they need no strands.
-  struct thread {
-    asio::io_context context{1};
-    asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
-    std::thread runs{[this] { context.run(); }};
-    ~thread() {
-      context.stop();
-      if (runs.joinable()) runs.join();
-    }
-  };
-
-  struct user {
-    user(asio::io_context& context, std::uint64_t seed) : executor(context.get_executor()), random(seed, "user") {}
-    asio::io_context::executor_type executor;
-    random_stream random;
-    asio::cancellation_signal signal;  // on its thread
-    wait_handle handle;
-    books own;
-    int left = 0;
-  };
 
   void next(user& u) {
     asio::co_spawn(u.executor, visit(u),
@@ -154,6 +165,7 @@ class threaded_world {
     wire_.outage = false;
     pool_->resume();
     config_.predict = false;
+    config_.leak_reclaim = duration::max();
     config_.on_down = when_down::wait;
     EXPECT_FALSE(pool_->reconfigure(config_));
     ++working_;
@@ -187,6 +199,12 @@ class threaded_world {
   }
 
   asio::awaitable<void> visit(user& u) {
+    if (u.random.below(16) == 0) {
+      const time_point until = clock_.now() + std::chrono::microseconds{u.random.below(2000)};
+      const auto warm = co_await pool_->async_ready(config_.max_size, until, asio::use_awaitable);
+      EXPECT_TRUE(!warm || *warm >= config_.max_size);
+      co_return;
+    }
     const auto kind = u.random.below(4);
     call c;
     if (u.random.below(2) == 0) c.deadline = clock_.now() + std::chrono::microseconds{u.random.below(2000)};
@@ -290,6 +308,142 @@ TEST(AsioPoolProperty, EverythingGoesWrongOnThreads) {
   }
   std::printf("%llu calls, %llu granted\n", static_cast<unsigned long long>(asked),
               static_cast<unsigned long long>(granted));
+}
+
+/// Two contexts of a thread each, that help each other or not, and guests on a third.
+class affine_world {
+ public:
+  explicit affine_world(std::uint64_t seed) : wire_(seed) {
+    wire_.real_time = true;
+    wire_.fates = 24;
+    wire_.most = 3;
+    for (std::uint64_t i = 0; i < users; ++i) users_.emplace_back(threads_[i % 3].context, seed * users + i);
+  }
+
+  void run(int calls) {
+    const affine_pool_config config{.pool = {.max_size = 3,
+                                             .max_connecting = 2,
+                                             .acquire_timeout = 50ms,
+                                             .max_waiters = 4,
+                                             .connect_timeout = 1ms,
+                                             .validate_after_idle = 100us,
+                                             .validate_timeout = 1ms,
+                                             .reset_timeout = 1ms,
+                                             .close_timeout = 1ms,
+                                             .probe = {.initial = 100us, .cap = 1ms},
+                                             .leak_after = 1ms,
+                                             .leak_reclaim = 1ms,
+                                             .seed = wire_.seed},
+                                    .mode = static_cast<affinity>(wire_.seed % 3),
+                                    .steal_after = 20us};
+    pool_.emplace(
+        std::vector<asio::any_io_executor>{threads_[0].context.get_executor(), threads_[1].context.get_executor()},
+        faulty{&wire_}, config, null_observer{}, clock_);
+    for (user& u : users_) {
+      u.left = calls;
+      next(u);
+    }
+    random_stream random{wire_.seed, "trouble"};
+    while (working_ > 0) trouble(random);
+    wire_.calm = true;
+    wire_.outage = false;
+    std::atomic<bool> drained{false};
+    pool_->async_drain(never, asio::bind_executor(threads_[2].context.get_executor(), [&](const auto& report) {
+                         EXPECT_TRUE(report && report->is_complete());
+                         drained = true;
+                       }));
+    while (!drained) {
+      clock_.set(clock_.now() + 10us);
+      std::this_thread::yield();
+    }
+    std::uint64_t by_the_pools = 0;
+    for (std::size_t i = 0; i < pool_->size(); ++i) {
+      const pool_snapshot s = pool_->of(i).snapshot();
+      by_the_pools += s.granted();
+      EXPECT_EQ(s.now.waiting, 0u);
+      EXPECT_EQ(s.expired_handoffs, 0u);
+    }
+    EXPECT_GE(by_the_pools, granted) << "who was served twice gave one back";
+    EXPECT_EQ(wire_.alive, 0) << "connections are left";
+    pool_.reset();
+    for (thread& t : threads_) t.work.reset();
+    for (thread& t : threads_) t.runs.join();
+    EXPECT_EQ(wire_.token.use_count(), 1) << "the pools have not gone";
+    EXPECT_EQ(wire_.too_many, 0) << "more connections than max_size";
+    EXPECT_EQ(wire_.shared, 0) << "two users of one connection";
+    EXPECT_EQ(ended, users * static_cast<std::uint64_t>(calls));
+  }
+  std::atomic<std::uint64_t> granted{0}, ended{0};
+
+ private:
+  using thread = thread_of_users;
+  using user = user_of_a_thread;
+  static constexpr std::uint64_t users = 9;
+
+  void next(user& u) {
+    asio::co_spawn(u.executor, visit(u),
+                   asio::bind_cancellation_slot(u.signal.slot(), [this, &u](const std::exception_ptr&) {
+                     ++ended;
+                     if (--u.left > 0) return next(u);
+                     --working_;
+                   }));
+  }
+  asio::awaitable<void> visit(user& u) {
+    call c;
+    if (u.random.below(2) == 0) c.deadline = clock_.now() + std::chrono::microseconds{u.random.below(2000)};
+    std::optional<faulty_answer> a;
+    switch (u.random.below(4)) {
+      case 0: a.emplace(pool_->try_acquire(u.executor, c)); break;
+      case 1: a.emplace(co_await pool_->async_acquire(c, asio::use_awaitable)); break;
+      default: a.emplace(co_await pool_->co_acquire(c)); break;
+    }
+    if (!*a) co_return;
+    ++granted;
+    user_of user{std::move(**a)};
+    for (auto turns = u.random.below(3); turns > 0; --turns) {
+      if (u.random.below(8) == 0) throw std::runtime_error("a user's own");
+      co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+    }
+    if (u.random.below(4) != 0) user.finish(wire_);
+  }
+  void trouble(random_stream& random) {
+    user& u = users_[random.below(users)];
+    switch (random.below(64)) {
+      case 0: clock_.set(clock_.now() - std::chrono::microseconds{random.below(500)}); break;
+      case 1: clock_.set(clock_.now() + std::chrono::microseconds{random.below(5000)}); break;
+      case 2: pool_->suspend(); break;
+      case 3: pool_->invalidate(); break;
+      case 4: wire_.outage = true; break;
+      case 5:
+      case 6:
+      case 7: asio::post(u.executor, [&u] { u.signal.emit(asio::cancellation_type::terminal); }); break;
+      case 8: EXPECT_LE(pool_->of(0).snapshot().now.total(), 2u); break;
+      default:
+        if (random.below(8) == 0) pool_->resume();
+        if (random.below(8) == 0) wire_.outage = false;
+        clock_.set(clock_.now() + std::chrono::microseconds{random.below(20)});
+    }
+    std::this_thread::yield();
+  }
+
+  wire wire_;
+  manual_clock clock_;
+  std::atomic<std::uint64_t> working_{users};
+  std::array<thread_of_users, 3> threads_;
+  std::deque<user_of_a_thread> users_;
+  std::optional<basic_affine_pool<faulty, asio::any_io_executor, manual_clock>> pool_;
+};
+
+TEST(AsioPoolProperty, EverythingGoesWrongOnSeveralContexts) {
+  std::uint64_t granted = 0;
+  for (const std::uint64_t seed : testing_support::seeds(9)) {
+    SCOPED_TRACE(seed);
+    affine_world world{seed};
+    world.run(120);
+    granted += world.granted;
+    if (HasFailure()) return;
+  }
+  std::printf("%llu granted\n", static_cast<unsigned long long>(granted));
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ struct wire {
   const std::uint64_t seed;
   std::atomic<std::uint64_t> draws{0}, connects{0}, connected{0};
   std::atomic<int> alive{0}, most{0};  // sockets that exist, and that may
-  std::atomic<int> too_many{0}, shared{0};
+  std::atomic<int> too_many{0}, shared{0}, aborted{0};
   std::atomic<int> age{0};  // how often all connections were declared invalid
   std::atomic<bool> outage{false}, calm{false};
   std::atomic<bool> hangs{false};
@@ -60,12 +60,18 @@ class counted_socket {
     if (w->alive.fetch_add(1) >= w->most) ++w->too_many;
   }
   counted_socket(counted_socket&& other) noexcept
-      : wire_(std::exchange(other.wire_, nullptr)), age_(other.age_), busy_(other.busy_) {}
+      : wire_(std::exchange(other.wire_, nullptr)), age_(other.age_), busy_(other.busy_), aborted_(other.aborted_.load()) {}
   counted_socket& operator=(counted_socket&&) = delete;
   ~counted_socket() {
     if (wire_ == nullptr) return;
     if (busy_) ++wire_->shared;
+    if (!aborted_) wire_->alive.fetch_sub(1);
+  }
+  /// While it is used, on any thread: the server is rid of it.
+  void abort() noexcept {
+    if (aborted_.exchange(true)) return;
     wire_->alive.fetch_sub(1);
+    ++wire_->aborted;
   }
   // Plain memory: the sanitizer sees whether one user's writes reach the next.
   void begin() noexcept {
@@ -82,6 +88,7 @@ class counted_socket {
   wire* wire_;
   int age_;
   bool busy_ = false;
+  std::atomic<bool> aborted_{false};
 };
 
 struct faulty {
@@ -101,6 +108,7 @@ struct faulty {
   asio::awaitable<void> validate(connection& c) { return work(c); }
   asio::awaitable<void> reset(connection& c) { return work(c); }
   asio::awaitable<void> close(connection& c) { return work(c); }
+  void abort(connection& c) noexcept { c.abort(); }
   [[nodiscard]] bool is_broken(const connection&) const noexcept { return !w->calm && w->draw(2 * w->fates) == 0; }
 
  private:

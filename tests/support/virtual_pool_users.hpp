@@ -70,6 +70,7 @@ class virtual_pool_users {
     EXPECT_EQ(wire_.alive, 0) << "connections are left";
     EXPECT_EQ(wire_.token.use_count(), 1) << "the pool has not gone";
     EXPECT_EQ(wire_.shared, 0) << "two users of one connection";
+    for (const patient& p : patients_) EXPECT_EQ(p.ends, 1) << "waited for the pool as a whole";
     for (const op& o : ops_) {
       EXPECT_TRUE(o.ends == 1 || o.number == 0)
           << "call " << o.number << " ended " << o.ends << " times";  // 0: never asked
@@ -77,6 +78,8 @@ class virtual_pool_users {
   }
   [[nodiscard]] std::uint64_t asked() const { return own_.asked; }
   [[nodiscard]] std::uint64_t granted() const { return own_.granted; }
+  [[nodiscard]] std::uint64_t warm() const { return warm_; }
+  [[nodiscard]] int aborted() const { return wire_.aborted; }
 
  private:
   // Longer than the test runs, so that no timer of Asio's rings but for the test.
@@ -147,6 +150,35 @@ class virtual_pool_users {
     asio::any_io_executor executor;
   };
 
+  /// One who waits until so many are open.
+  struct patient {
+    int ends = 0;
+    asio::cancellation_signal signal;
+  };
+  struct patience {
+    using executor_type = asio::any_io_executor;
+    using cancellation_slot_type = asio::cancellation_slot;
+
+    patience(virtual_pool_users* w, patient* p, std::uint32_t n) : world(w), who(p), wanted(n) {}
+    patience(patience&& other) noexcept
+        : world(other.world), who(std::exchange(other.who, nullptr)), wanted(other.wanted) {}
+    ~patience() {
+      if (who != nullptr) ++who->ends;
+    }
+    [[nodiscard]] executor_type get_executor() const noexcept { return world->io_->get_executor(); }
+    [[nodiscard]] cancellation_slot_type get_cancellation_slot() const noexcept { return who->signal.slot(); }
+    void operator()(const pool_result<std::uint32_t>& r) {
+      ++std::exchange(who, nullptr)->ends;
+      if (!r) return;
+      hold(*r >= wanted, "ready with too few");
+      ++world->warm_;
+    }
+
+    virtual_pool_users* world;
+    patient* who;
+    std::uint32_t wanted;
+  };
+
   template <class T>
   auto any_of(std::list<T>& list) {
     return std::next(list.begin(), static_cast<std::ptrdiff_t>(random_.below(list.size())));
@@ -179,7 +211,8 @@ class virtual_pool_users {
                   .on_down = flip() ? when_down::fail_fast : when_down::wait,
                   .down_after = 1 + static_cast<std::uint32_t>(random_.below(3)),
                   .probe = {.initial = probe_every, .multiplier = 1, .cap = probe_every, .jitter = jitter_kind::none},
-                  .leak_after = 30 * unit,
+                  .leak_after = 4 * unit,
+                  .leak_reclaim = flip() ? 3 * unit : duration::max(),
                   .seed = random_()};
     c.min_size = static_cast<std::uint32_t>(random_.below(c.max_size + 1));
     c.max_connecting = static_cast<std::uint32_t>(random_.below(c.max_size + 1));
@@ -360,7 +393,11 @@ class virtual_pool_users {
     if (ring_if_due(*pool_, clock_.now())) rung_ = std::max(rung_, clock_.now());
   }
   void operate() {
-    switch (random_.below(8)) {
+    switch (random_.below(10)) {
+      case 8: return get_ready();
+      case 9:
+        if (!patients_.empty()) patients_.back().signal.emit(asio::cancellation_type::terminal);
+        return;
       case 0: suspended_ = true; return pool_->suspend();
       case 1:
       case 2: suspended_ = false; return pool_->resume();
@@ -379,6 +416,12 @@ class virtual_pool_users {
       case 5: wire_.outage = true; return;
       default: wire_.outage = false; return;
     }
+  }
+
+  void get_ready() {
+    const auto wanted = static_cast<std::uint32_t>(random_.below(config_.max_size + 2));
+    pool_->async_ready(wanted, flip() ? never : clock_.now() + units(40),
+                       patience{this, &patients_.emplace_back(), wanted});
   }
 
   // ---- the books
@@ -433,7 +476,7 @@ class virtual_pool_users {
     hold(wire_.alive <= static_cast<int>(total), "a connection that is not counted");
     hold(wire_.too_many == 0, "more connections than max_size");
     hold(wire_.shared == 0, "two users of one connection");
-    hold(s.now.in_use >= users_.size(), "in use, and not counted");
+    hold(s.now.in_use + s.lost >= users_.size(), "in use, and not counted");
     hold(s.expired_handoffs == 0, "handed to one whose time was up");
     hold(s.arrivals() == own_.asked, "the ledger does not balance");
     hold(s.granted() >= own_.granted, "grants that are not counted");
@@ -471,7 +514,8 @@ class virtual_pool_users {
     pool_->resume();
     clock_.set(latest_);
     const auto all_have_ended = [&] {
-      return std::all_of(ops_.begin(), ops_.end(), [](const op& o) { return o.number == 0 || o.ends != 0; });
+      return std::all_of(ops_.begin(), ops_.end(), [](const op& o) { return o.number == 0 || o.ends != 0; }) &&
+             std::all_of(patients_.begin(), patients_.end(), [](const patient& p) { return p.ends != 0; });
     };
     settle(all_have_ended);
     users_.clear();
@@ -601,7 +645,9 @@ class virtual_pool_users {
   bool suspended_ = false, closed_ = false;
   books own_;
   outage outage_;
+  std::uint64_t warm_ = 0;
   std::deque<op> ops_;
+  std::deque<patient> patients_;
   std::array<std::deque<op*>, 3> lines_;
   std::list<user_of> users_;
   std::optional<asio::io_context> context_{std::in_place, 1};

@@ -33,9 +33,10 @@ namespace weir::inline v0 {
 
 /// A line in one of five orders, with a deadline for each; bounded.
 ///
-/// Memory: 16 to 24 bytes per place, 130 per tenant and 5.3 KB for each of the first 64, 105 KB for the five wait histograms; nothing is allocated after
-/// construction. Complexity: O(1) in every order (tenants whose calls differ in cost: amortised), and O(log n) where a
-/// waiter's deadline is before that of one who came earlier. An older `now` counts as the latest one seen.
+/// Memory: 16 to 24 bytes per place, 130 per tenant and 5.3 KB for each of the first 64, 105 KB for the five wait
+/// histograms; nothing is allocated after construction. Complexity: O(1) in every order (tenants whose calls differ in
+/// cost: amortised), and O(log n) where a waiter's deadline is before that of one who came earlier. An older `now` counts
+/// as the latest one seen.
 class wait_queue_core {
  public:
   struct counts {
