@@ -49,8 +49,16 @@
 #include <weir/queue/wait_queue_config.hpp>
 #include <weir/queue/wait_queue_core.hpp>
 #include <weir/queue/wait_queue_storage.hpp>
+#include <weir/room/admission_pace.hpp>
+#include <weir/room/eta_estimator.hpp>
+#include <weir/room/lottery.hpp>
+#include <weir/room/poll_hints.hpp>
 #include <weir/room/presence_map.hpp>
 #include <weir/room/rank_index.hpp>
+#include <weir/room/room_config.hpp>
+#include <weir/room/room_effects.hpp>
+#include <weir/room/room_image.hpp>
+#include <weir/room/seat.hpp>
 #include <weir/room/seat_token.hpp>
 #include <weir/room/signer.hpp>
 #include <weir/stats/coarse_histogram.hpp>

@@ -48,6 +48,24 @@ class presence_map {
     return kept;
   }
 
+  /// Whether `number` was found absent, and its place is still kept for it. O(1).
+  [[nodiscard]] bool is_absent(std::uint64_t number) const noexcept {
+    const block* b = find(number);
+    return b != nullptr && ((b->absent[word(number)] | b->absent_before[word(number)]) & bit(number)) != 0;
+  }
+  /// `number` counts as just found absent. Precondition: it is covered. O(1).
+  void keep(std::uint64_t number) noexcept {
+    if (block* b = find(number)) b->absent[word(number)] |= bit(number);
+  }
+  /// Whether a place in the block that `first` begins is kept for somebody absent. O(64 words).
+  [[nodiscard]] bool keeps(std::uint64_t first) const noexcept {
+    const block* b = find(first);
+    if (b == nullptr) return false;
+    std::uint64_t any = 0;
+    for (std::size_t w = 0; w < words; ++w) any |= b->absent[w] | b->absent_before[w];
+    return any != 0;
+  }
+
   /// The turn of the block that `first` begins has come: calls `gone(number)` for each who waits in `line`, waited already
   /// at the last turn, and has not been heard of since. Places of those who were absent for longer than a turn are given
   /// up. `gone` may take the number out of `line`. Complexity: O(64 words + absent ones).

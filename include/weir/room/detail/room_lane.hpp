@@ -1,0 +1,185 @@
+#pragma once
+/// \file
+/// One line of a room: who waits, who is still there, who polls too often, since when.
+
+#include <weir/core/time.hpp>
+#include <weir/room/detail/arrival_times.hpp>
+#include <weir/room/detail/poll_slots.hpp>
+#include <weir/room/eta_estimator.hpp>
+#include <weir/room/lottery.hpp>
+#include <weir/room/presence_map.hpp>
+#include <weir/room/rank_index.hpp>
+#include <weir/room/room_config.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <optional>
+
+namespace weir::inline v0::detail {
+
+/// Seats have *numbers*, which their owners know, and *places*, by which they are served. They differ for those who came
+/// before the opening and were drawn; everywhere inside of a room it is places that count. Not thread-safe.
+class room_lane {
+ public:
+  static constexpr std::uint64_t block_size = rank_index::block_size;
+
+  room_lane(const room_lane_config& config, const eta_config& eta, bool presence, time_point now, std::uint64_t first = 0)
+      : config_(config),
+        presence_(presence),
+        line_(first),
+        there_(first),
+        polls_(first),
+        arrivals_(now, first),
+        eta_(eta),
+        turns_base_(first / block_size) {}
+
+  room_lane(room_lane&&) = default;
+  room_lane& operator=(room_lane&&) = default;
+
+  [[nodiscard]] const room_lane_config& config() const noexcept { return config_; }
+  [[nodiscard]] const rank_index& line() const noexcept { return line_; }
+  [[nodiscard]] std::uint64_t waiting() const noexcept { return line_.size(); }
+  [[nodiscard]] eta_estimator& eta() noexcept { return eta_; }
+  [[nodiscard]] const eta_estimator& eta() const noexcept { return eta_; }
+  [[nodiscard]] arrival_times& arrivals() noexcept { return arrivals_; }
+  [[nodiscard]] const arrival_times& arrivals() const noexcept { return arrivals_; }
+  [[nodiscard]] std::size_t bytes() const noexcept { return line_.bytes() + there_.bytes() + polls_.bytes(); }
+
+  [[nodiscard]] std::uint64_t place_of(std::uint64_t number) const noexcept {
+    return drawn_ && number < drawn_->size() ? drawn_->rank_of(number) : number;
+  }
+  [[nodiscard]] std::uint64_t number_of(std::uint64_t place) const noexcept {
+    return drawn_ && place < drawn_->size() ? drawn_->arrival_of(place) : place;
+  }
+
+  /// The number of who joins, at the end. `stands_for`: it stands for its neighbours in arrivals(). Errors:
+  /// std::bad_alloc, and nobody has joined.
+  std::uint64_t join(time_point now, bool& stands_for) {
+    const std::uint64_t number = line_.tail();
+    if (presence_) cover(number, now);
+    stands_for = arrivals_.joined(number, now);
+    return line_.join();
+  }
+  /// false: did not wait.
+  bool leave(std::uint64_t place) noexcept {
+    const bool waited = line_.leave(place);
+    (void)there_.take_back(place);  // its place is kept for nobody
+    return waited;
+  }
+  /// As leave, of who was just found absent: its place is kept.
+  bool leave_absent(std::uint64_t place) noexcept { return line_.leave(place); }
+  /// Was found absent, but is there in another way.
+  void is_there(std::uint64_t place) noexcept { (void)there_.take_back(place); }
+  /// Its old place again, whatever became of it.
+  bool come_back(std::uint64_t place) noexcept { return line_.come_back(place); }
+  /// Who was found absent, and is there again. false: was not, or it is too late.
+  bool return_from_absence(std::uint64_t place) noexcept { return there_.take_back(place) && line_.come_back(place); }
+  [[nodiscard]] bool is_absent(std::uint64_t place) const noexcept { return there_.is_absent(place); }
+
+  void beat(std::uint64_t place) noexcept {
+    if (presence_) there_.beat(place);
+  }
+  template <class Every>
+  duration poll(std::uint64_t place, time_point now, Every&& every) {
+    return polls_.poll(place, now, every);
+  }
+
+  /// Turns the blocks whose time has come. `every(ahead)`: how often who has so many ahead is asked to poll;
+  /// `gone(place)`: is absent, and to be taken out.
+  template <class Every, class Gone>
+  void turn(time_point now, duration least, Every&& every, Gone&& gone) {
+    if (!presence_) return;
+    for (std::size_t i = 0; i < turns_.size(); ++i) {
+      if (turns_[i] > now) continue;
+      const std::uint64_t first = (turns_base_ + i) * block_size;
+      there_.turn(first, line_, gone);
+      turns_[i] = later(now, std::max(least, 3 * every(line_.ahead(first + block_size))));
+    }
+  }
+  /// Nothing that lies before `keep` is asked for any more.
+  void forget_before(std::uint64_t keep) noexcept {
+    keep = std::min(keep, line_.head());
+    for (std::uint64_t first = turns_base_ * block_size; presence_ && first < keep; first += block_size) {
+      if (there_.keeps(first)) keep = first;
+    }
+    line_.forget_before(keep);
+    there_.forget_before(keep);
+    polls_.forget_before(keep);
+    arrivals_.forget_before(keep);
+    const std::size_t whole =
+        std::min<std::size_t>(keep / block_size - std::min(keep / block_size, turns_base_), turns_.size());
+    turns_.erase(turns_.begin(), turns_.begin() + static_cast<std::ptrdiff_t>(whole));
+    turns_base_ += whole;
+  }
+
+  /// The room opens: those who have come are drawn. Errors: std::bad_alloc, and nothing has changed. Complexity: O(n).
+  void draw(const lottery_seed& seed, time_point now) {
+    const std::uint64_t n = line_.tail();
+    if (n == 0) return;
+    const lottery drawn{seed, n};
+    rank_index line;
+    presence_map there;
+    for (std::uint64_t i = 0; i < n; ++i) (void)line.join();
+    if (presence_) there.cover(n);
+    for (std::uint64_t i = 0; i < n; ++i) {
+      if (!line_.waits(i)) (void)line.leave(drawn.rank_of(i));
+    }
+    const std::size_t blocks = presence_ ? (n + block_size - 1) / block_size : 0;
+    std::deque<time_point> turns(blocks, now);  // the first turn judges nobody
+    drawn_ = drawn;
+    line_ = std::move(line);
+    there_ = std::move(there);
+    turns_ = std::move(turns);
+    polls_ = poll_slots{};
+    turns_base_ = 0;
+  }
+
+  /// Numbers below `tail` have been given out; of those below `reserved` nobody knows: who has one may take its place.
+  /// Errors: std::bad_alloc. Complexity: O(reserved - first).
+  void restore(std::uint64_t tail, std::uint64_t reserved, time_point now) {
+    bool stands_for = false;
+    while (line_.tail() < reserved) (void)join(now, stands_for);
+    there_.cover(reserved);
+    for (std::uint64_t place = tail; place < reserved; ++place) {
+      (void)line_.leave(place);
+      there_.keep(place);
+    }
+    unknown_from_ = tail;
+    unknown_to_ = reserved;
+  }
+  [[nodiscard]] bool is_unknown(std::uint64_t place) const noexcept {
+    return place >= unknown_from_ && place < unknown_to_;
+  }
+  void restore_drawn(const lottery_seed& seed, std::uint64_t n) {
+    if (n != 0) drawn_.emplace(seed, n);
+  }
+
+  std::uint64_t reserved = std::numeric_limits<std::uint64_t>::max();  ///< numbers below it may be given out
+  std::uint64_t asked = 0;                                             ///< to be reserved, once `asked_in` is stored
+  std::uint64_t asked_in = 0;
+  std::uint64_t told_tail = 0;  ///< what the store knows, or will
+  std::uint32_t inside = 0;     ///< offered and active
+  double credit = 0;            ///< of its share
+
+ private:
+  void cover(std::uint64_t number, time_point now) {
+    there_.cover(number + 1);
+    while ((turns_base_ + turns_.size()) * block_size <= number) turns_.push_back(now);
+  }
+
+  room_lane_config config_;
+  bool presence_;
+  rank_index line_;
+  presence_map there_;
+  poll_slots polls_;
+  arrival_times arrivals_;
+  eta_estimator eta_;
+  std::optional<lottery> drawn_;
+  std::deque<time_point> turns_;  // of each block, the next one
+  std::uint64_t turns_base_;      // of the first block, in blocks
+  std::uint64_t unknown_from_ = 0, unknown_to_ = 0;
+};
+
+}  // namespace weir::inline v0::detail

@@ -1,0 +1,71 @@
+#pragma once
+/// \file
+/// Which subject (a user, a card, a device) has which seat.
+
+#include <weir/room/seat.hpp>
+
+#include <absl/container/flat_hash_map.h>
+
+#include <cstdint>
+#include <optional>
+
+namespace weir::inline v0::detail {
+
+struct subject_seat {
+  seat_id seat;
+  std::uint64_t bind = 0;
+};
+
+/// Subjects are hashes, not 0. Not thread-safe. Memory: about 40 bytes for each that is remembered; those whose seats are
+/// gone are forgotten when as many have joined again.
+class subject_index {
+ public:
+  struct place {
+    std::uint64_t key = 0;                ///< where to `put` a new seat; 0: all are taken
+    std::optional<subject_seat> taken{};  ///< the first seat that is still held
+  };
+
+  /// `most`: seats for one subject. `lives(seat)`: it is still held. O(most).
+  template <class Lives>
+  [[nodiscard]] place find(std::uint64_t subject, std::uint32_t most, Lives&& lives) const {
+    place p;
+    for (std::uint32_t i = 0; i < most; ++i) {
+      const std::uint64_t key = nth(subject, i);
+      const auto found = seats_.find(key);
+      if (found == seats_.end() || !lives(found->second.seat)) {
+        if (p.key == 0) p.key = key;
+      } else if (!p.taken) {
+        p.taken = found->second;
+      }
+    }
+    return p;
+  }
+  /// What is noted about this seat of the subject; nullptr: nothing.
+  [[nodiscard]] subject_seat* noted(std::uint64_t subject, std::uint32_t most, seat_id seat) noexcept {
+    for (std::uint32_t i = 0; i < most; ++i) {
+      const auto found = seats_.find(nth(subject, i));
+      if (found != seats_.end() && found->second.seat == seat) return &found->second;
+    }
+    return nullptr;
+  }
+  /// Errors: std::bad_alloc, and nothing has changed.
+  template <class Lives>
+  void put(std::uint64_t key, const subject_seat& s, Lives&& lives) {
+    if (seats_.size() >= next_sweep_) {
+      absl::erase_if(seats_, [&](const auto& each) { return !lives(each.second.seat); });
+      next_sweep_ = 2 * seats_.size() + 1024;
+    }
+    seats_.insert_or_assign(key, s);
+  }
+  [[nodiscard]] std::size_t size() const noexcept { return seats_.size(); }
+  [[nodiscard]] auto begin() const noexcept { return seats_.begin(); }
+  [[nodiscard]] auto end() const noexcept { return seats_.end(); }
+
+ private:
+  static std::uint64_t nth(std::uint64_t subject, std::uint32_t i) noexcept { return subject ^ (i * 0x9e3779b97f4a7c15U); }
+
+  absl::flat_hash_map<std::uint64_t, subject_seat> seats_;
+  std::size_t next_sweep_ = 1024;
+};
+
+}  // namespace weir::inline v0::detail

@@ -1,0 +1,111 @@
+#pragma once
+// A store of a room that keeps what it was told, applied one by one: what a real one must come to.
+
+#include <weir/room/room_image.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace weir::testing_support {
+
+class recorded_room {
+ public:
+  using key = std::pair<std::uint8_t, std::uint64_t>;
+
+  void apply(std::span<const room_record> records) {
+    for (const auto& r : records) apply(r);
+  }
+  void apply(const room_record& r) {
+    using enum room_record::kind;
+    const key k{r.lane, r.number};
+    switch (r.what) {
+      case numbers:
+        reserved_[r.lane] = std::max(reserved_[r.lane], r.number);
+        tail_[r.lane] = std::max(tail_[r.lane], r.other);
+        break;
+      case gone:
+        gone_.insert(k);
+        endings_.emplace_back(k, r.state);
+        break;
+      case back:
+        gone_.erase(k);
+        sessions_.erase(k);
+        std::erase_if(endings_, [&](const auto& e) { return e.first == k; });
+        break;
+      case offered:
+        gone_.insert(k);
+        sessions_[k] = {r.lane, r.number, seat_state::offered, 0, 0, r.at, r.until};
+        has_offered_.insert(k);
+        break;
+      case entered:
+        gone_.insert(k);
+        sessions_[k] = {r.lane, r.number, seat_state::active, r.other, r.bind, r.at, r.until};
+        entries_.push_back(r.at);
+        has_entered_.emplace(k, r.other);
+        break;
+      case renewed: sessions_[k].until = r.until; break;
+      case ended:
+        sessions_.erase(k);
+        endings_.emplace_back(k, r.state);
+        break;
+      case opened: {
+        drawn_[r.lane] = r.number;
+        const lottery draw{seed, r.number};
+        std::set<key> places;
+        for (const auto& [lane, number] : gone_) {
+          places.emplace(lane, lane == r.lane && number < r.number ? draw.rank_of(number) : number);
+        }
+        gone_ = std::move(places);
+        break;
+      }
+      case subject: subjects_[r.other] = {r.other, {r.lane, r.number}, r.bind}; break;
+      case mode: mode_ = static_cast<room_mode>(r.other); break;
+    }
+  }
+
+  [[nodiscard]] room_image image(std::size_t lanes) const {
+    room_image im{.epoch = 1, .mode = mode_, .seed = seed};
+    for (std::uint8_t i = 0; i < lanes; ++i) {
+      room_image::lane l;
+      if (const auto f = reserved_.find(i); f != reserved_.end()) l.reserved = f->second;
+      if (const auto f = tail_.find(i); f != tail_.end()) l.tail = f->second;
+      if (const auto f = drawn_.find(i); f != drawn_.end()) l.drawn = f->second;
+      std::map<std::uint64_t, std::array<std::uint64_t, 64>> blocks;
+      for (const auto& [lane, place] : gone_) {
+        if (lane != i) continue;
+        blocks[place / 4096 * 4096][place % 4096 / 64] |= std::uint64_t{1} << place % 64;
+        if (place >= l.tail) l.tail = place + 1;  // who is known to have gone had come
+      }
+      for (const auto& block : blocks) l.gone.push_back(block);
+      im.lanes.push_back(std::move(l));
+    }
+    for (const auto& [k, s] : sessions_) im.sessions.push_back(s);
+    for (const auto& [k, state] : endings_) im.endings.push_back({k.first, k.second, state});
+    for (const auto& [k, s] : subjects_) im.subjects.push_back(s);
+    im.entries = entries_;
+    return im;
+  }
+  /// Ever.
+  [[nodiscard]] bool knows_offer(const key& k) const { return has_offered_.contains(k); }
+  [[nodiscard]] bool knows_entry(const key& k, std::uint64_t session) const { return has_entered_.contains({k, session}); }
+
+  lottery_seed seed{};
+
+ private:
+  std::map<std::uint8_t, std::uint64_t> reserved_, tail_, drawn_;
+  std::set<key> gone_;
+  std::map<key, room_image::session> sessions_;
+  std::vector<std::pair<key, seat_state>> endings_;
+  std::map<std::uint64_t, room_image::subject> subjects_;
+  std::vector<time_point> entries_;
+  std::set<key> has_offered_;
+  std::set<std::pair<key, std::uint64_t>> has_entered_;
+  room_mode mode_ = room_mode::open;
+};
+
+}  // namespace weir::testing_support
