@@ -58,6 +58,7 @@
 #include <weir/room/room_config.hpp>
 #include <weir/room/room_effects.hpp>
 #include <weir/room/room_image.hpp>
+#include <weir/room/room_store.hpp>
 #include <weir/room/seat.hpp>
 #include <weir/room/seat_token.hpp>
 #include <weir/room/signer.hpp>
