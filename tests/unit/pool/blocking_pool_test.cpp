@@ -165,6 +165,30 @@ TEST_F(BlockingPool, WhoEndsAConnectionMaySayWhy) {
   EXPECT_NE(to_json(e).find(R"("what":"invalidated","ago_ms":0.000000,"note":"failover"})"), std::string::npos);
 }
 
+struct counting_observer {
+  std::shared_ptr<std::uint64_t> told = std::make_shared<std::uint64_t>(0);
+  void on(const pool_event& e) {
+    EXPECT_EQ(e.sequence, *told + 1);
+    *told = e.sequence;
+  }
+};
+
+TEST_F(BlockingPool, AnObserverHearsOfEverythingAlsoIfItHappensAtOnce) {
+  const counting_observer observer;
+  pool_config config{.max_size = 20, .min_size = 20, .max_connecting = 20};
+  basic_blocking_pool<plain, manual_clock, counting_observer> pool{plain{}, config, pool_threads{0}, observer, clock};
+  EXPECT_TRUE(pool.ready(20));
+  pool.invalidate();
+  EXPECT_EQ(*observer.told, 41u);
+  config.max_size = config.min_size = 60;
+  EXPECT_FALSE(pool.reconfigure(config));
+  EXPECT_TRUE(pool.ready(60));
+  pool.invalidate();
+  const auto shown = pool.snapshot();
+  EXPECT_EQ(*observer.told, shown.events);
+  EXPECT_EQ(shown.missed_events, 0u);
+}
+
 TEST_F(BlockingPool, AMoveThatThrowsLosesOnlyTheConnection) {
   struct fickle {
     struct connection {

@@ -113,6 +113,23 @@ TEST(PoolAge, WhatComesBackTooOldIsNotUsedAgainHoweverManyDo) {
   EXPECT_TRUE(next.granted());
 }
 
+TEST(PoolAge, WhoseTurnToGoIsYetToComeGoesAtTheEndOfItsLife) {
+  pool_driver pool{{.max_size = 2, .max_connecting = 2, .max_lifetime = 10s}};
+  auto& a = pool.ask();
+  auto& b = pool.ask();
+  pool.finish_jobs();
+  pool.pass(9900ms);
+  pool.put(a.slot);
+  pool.put(b.slot);
+  EXPECT_EQ(retirements(pool).size(), 1u) << "the other one's turn is in half a second";
+  pool_slot* again = b.slot->state() == state::idle ? b.slot : a.slot;
+  ASSERT_TRUE(again->try_take());
+  again->begin_use(pool.now, {}, std::source_location::current());
+  pool.now += 150ms;
+  EXPECT_FALSE(pool.put_open(again)) << "the pool is to look at it";
+  EXPECT_EQ(retirements(pool).size(), 2u);
+}
+
 TEST(PoolAge, AConnectionInUseIsRenewedWhenItComesBack) {
   pool_driver pool{{.max_size = 1, .max_lifetime = 10s}};
   auto& a = pool.ask();
