@@ -102,13 +102,17 @@ class eta_estimator {
   /// without a prior), or the wait is beyond half a year.
   [[nodiscard]] std::optional<room_eta> estimate(std::uint64_t ahead, time_point now) const noexcept {
     if (paused_) return std::nullopt;
+    const auto before = static_cast<double>(ahead);
+    const double seen = seen_at(now);
+    if (seen - bin_start_ < bin_) return estimate_after(before, seen - last_group_);
     eta_estimator at = *this;
     at.roll(now);
-    return at.estimate_now(static_cast<double>(ahead));
+    return at.estimate_after(before, at.seen_ - at.last_group_);
   }
 
   /// Admissions per second, 0: not known. Not zero while paused.
   [[nodiscard]] double rate_per_s(time_point now) const noexcept {
+    if (seen_at(now) - bin_start_ < bin_) return known() ? rate() : 0;
     eta_estimator at = *this;
     at.roll(now);
     return at.known() ? at.rate() : 0;
@@ -129,18 +133,18 @@ class eta_estimator {
     seen_ = last_group_ = bin_ / 2;
   }
 
-  /// Observed time up to now, and the bins that ended meanwhile.
+  /// Observed time at `now`.
+  [[nodiscard]] double seen_at(time_point now) const noexcept {
+    return begun_ && !paused_ && now > last_ ? seen_ + seconds(elapsed(last_, now)) : seen_;
+  }
+  /// Observes up to `now`: closes the bins that ended meanwhile.
   void roll(time_point now) noexcept {
-    if (!begun_ || now <= last_) return;
-    const double passed = seconds(elapsed(last_, now));
-    last_ = now;
-    if (paused_) return;
-    seen_ += passed;
+    seen_ = seen_at(now);
+    if (begun_) last_ = std::max(last_, now);
     for (std::uint64_t k = 0; k < most_bins && seen_ - bin_start_ >= bin_; ++k) close_bin();
     if (const double rest = std::floor((seen_ - bin_start_) / bin_); rest >= 1) {
       fade(rest * bin_);
       bin_start_ += rest * bin_;
-      spread_.skip();
     }
   }
 
@@ -169,11 +173,11 @@ class eta_estimator {
   /// Seconds of steady counting that know the rate as well.
   [[nodiscard]] double memory() const noexcept { return 2 * tau_ * std::max((1 - unseen_) / (1 + unseen_), 1e-6); }
 
-  [[nodiscard]] std::optional<room_eta> estimate_now(double ahead) const noexcept {
+  [[nodiscard]] std::optional<room_eta> estimate_after(double ahead, double silence) const noexcept {
     const double mu = known() ? rate() : 0;
     if (!(mu > 0)) return std::nullopt;
     // In admissions: what is left of the gap, then the groups behind the next.
-    const auto next = gaps_.residual(seen_ - last_group_, 1 / mu);
+    const auto next = gaps_.residual(silence, 1 / mu);
     const double rest = gaps_.behind_next_group(ahead);
     const double all = mu * next.mean + rest;
     const double horizon = std::max(all / mu, 1e-9);

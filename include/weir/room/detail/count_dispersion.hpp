@@ -32,13 +32,9 @@ class count_dispersion {
         s.sum = s.sum * kept + s.expected;
       }
       s.count = 0;
-      s.expected = rate < 0 ? -1 : rate * length;
+      s.expected = rate * length;
       s.certainty = 1 / (1 + length / basis);  // the rest of the error is the forecast's own
     }
-  }
-  /// The spans that have begun are not judged.
-  void skip() noexcept {
-    for (span& s : spans_) s.expected = -1;
   }
 
   /// Of the counts in so many seconds, at this rate. Few observations lean on those of shorter spans, and those on a
