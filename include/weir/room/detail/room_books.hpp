@@ -29,7 +29,12 @@ class room_books {
  public:
   [[nodiscard]] const room_config& config() const noexcept { return config_; }
   [[nodiscard]] room_mode mode() const noexcept { return mode_; }
-  [[nodiscard]] hold_reason held() const noexcept { return held_; }
+  /// What somebody who waits is told, also before anybody was held up.
+  [[nodiscard]] hold_reason held_now() const noexcept {
+    if (mode_ == room_mode::prequeue) return hold_reason::not_open;
+    if (mode_ == room_mode::paused || mode_ == room_mode::closed) return hold_reason::paused;
+    return store_works_ ? held_ : hold_reason::store;
+  }
   [[nodiscard]] const room_totals& totals() const noexcept { return totals_; }
   [[nodiscard]] std::uint64_t waiting() const noexcept { return waiting_; }
   [[nodiscard]] std::uint32_t offered() const noexcept { return sessions_.offered(); }
@@ -172,13 +177,6 @@ class room_books {
     }
     return v;
   }
-  /// What somebody who waits is told, also before anybody was held up.
-  [[nodiscard]] hold_reason held_now() const noexcept {
-    if (mode_ == room_mode::prequeue) return hold_reason::not_open;
-    if (mode_ == room_mode::paused || mode_ == room_mode::closed) return hold_reason::paused;
-    return store_works_ ? held_ : hold_reason::store;
-  }
-
   /// Call where nobody begins or ends to be let in at all: such time says nothing about how fast the line moves.
   void watch_or_not(bool lets_in, time_point now) noexcept {
     for (auto& l : lanes_) lets_in ? l.eta().resume(now) : l.eta().pause(now);

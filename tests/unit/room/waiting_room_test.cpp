@@ -1,0 +1,288 @@
+#include <weir/room/hmac_signer.hpp>
+#include <weir/room/waiting_room.hpp>
+#include <weir/testing/manual_clock.hpp>
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace std::chrono_literals;
+using weir::room_refusal;
+using weir::seat_state;
+using weir::ticket_problem;
+using weir::token_kind;
+
+const std::string secret(32, 'k');
+
+struct request : weir::room_request {
+  request() {
+    complete = [](weir::room_request& r) noexcept { static_cast<request&>(r).done = true; };
+  }
+  bool done = false;
+};
+
+/// Tells what it was given only when it is asked to.
+class slow_store final : public weir::room_store {
+ public:
+  weir::room_image load(const weir::room_config&, weir::time_point) override { return {.epoch = 7}; }
+  void start(listener& to) override { to_ = &to; }
+  void write(std::vector<weir::room_record> records, std::uint64_t upto) override {
+    records_ += records.size();
+    upto_ = upto;
+  }
+  void stop() noexcept override { stopped_ = true; }
+
+  void commit() { to_->stored(upto_); }
+  void fail() { to_->store_fails("disk full"); }
+  [[nodiscard]] std::size_t records() const { return records_; }
+
+ private:
+  listener* to_ = nullptr;
+  std::size_t records_ = 0;
+  std::uint64_t upto_ = 0;
+  bool stopped_ = false;
+};
+
+using room_type = weir::basic_waiting_room<weir::hmac_signer, weir::manual_clock>;
+
+struct waiting_room : testing::Test {
+  weir::manual_clock clock;
+  weir::hmac_signer keys{1, secret};
+
+  weir::seat_id join(room_type& room, const weir::room_join& who = {}) {
+    request r;
+    EXPECT_TRUE(room.join(r, who));
+    EXPECT_EQ(r.answer.why, room_refusal::none);
+    return r.answer.view.seat;
+  }
+};
+
+TEST_F(waiting_room, a_user_joins_waits_and_comes_in) {
+  room_type room{weir::bank_teller(1), keys, nullptr, {}, clock};
+  request first;
+  ASSERT_TRUE(room.join(first, {}));
+  EXPECT_EQ(first.answer.view.state, seat_state::active) << "there was room: nobody has to ask twice";
+
+  const auto seat = join(room);
+  const auto ticket = room.ticket_for(seat);
+  const auto read = room.read(ticket.view(), token_kind::seat);
+  ASSERT_EQ(read.problem, ticket_problem::none);
+  const auto waits = room.look(read.holder);
+  EXPECT_EQ(waits.view.state, seat_state::waiting);
+  EXPECT_EQ(waits.view.position, 1U);
+  EXPECT_EQ(waits.view.reason, weir::hold_reason::active);
+
+  request early;
+  ASSERT_TRUE(room.claim(early, read.holder));
+  EXPECT_EQ(early.answer.why, room_refusal::not_yet);
+  EXPECT_GT(early.answer.retry_after, 0s);
+
+  EXPECT_EQ(room.complete({first.answer.view.seat, 0, 0}, first.answer.view.session).why, room_refusal::none);
+  request claim;
+  ASSERT_TRUE(room.claim(claim, read.holder));
+  ASSERT_EQ(claim.answer.why, room_refusal::none);
+
+  const auto pass = room.read(room.pass_for(claim.answer.view).view(), token_kind::pass);
+  ASSERT_EQ(pass.problem, ticket_problem::none);
+  EXPECT_TRUE(room.is_inside(pass));
+  clock.advance(601s);
+  room.pass();
+  EXPECT_FALSE(room.is_inside(pass)) << "its session has expired";
+  EXPECT_EQ(room.snapshot().totals.expired, 1U);
+}
+
+TEST_F(waiting_room, tokens_of_others_change_nothing) {
+  room_type room{weir::bank_teller(1), keys, nullptr, {}, clock};
+  weir::room_config other_config = weir::bank_teller(1);
+  other_config.name = "other";
+  room_type other{other_config, keys, nullptr, {}, clock};
+  const auto seat = join(room, {.bind = 5});
+  const std::string good{room.ticket_for(seat, 0, 5).view()};
+
+  EXPECT_EQ(room.read(good, token_kind::seat, 5).problem, ticket_problem::none);
+  EXPECT_EQ(room.read(good, token_kind::seat, 6).problem, ticket_problem::bind);
+  EXPECT_EQ(room.read(good, token_kind::seat).problem, ticket_problem::bind);
+  EXPECT_EQ(room.read(good, token_kind::pass, 5).problem, ticket_problem::wrong_kind);
+  EXPECT_EQ(other.read(good, token_kind::seat, 5).problem, ticket_problem::forged);
+  EXPECT_EQ(room.read(good.substr(1), token_kind::seat, 5).problem, ticket_problem::malformed);
+  std::string flipped = good;
+  flipped[20] = flipped[20] == 'A' ? 'B' : 'A';
+  EXPECT_EQ(room.read(flipped, token_kind::seat, 5).problem, ticket_problem::forged);
+  weir::hmac_signer new_key{2, std::string(32, 'n')};
+  room_type elsewhere{weir::bank_teller(1), new_key, nullptr, {}, clock};
+  EXPECT_EQ(elsewhere.read(good, token_kind::seat, 5).problem, ticket_problem::unknown_key);
+
+  const auto rejected = room.snapshot().tokens_rejected;
+  EXPECT_EQ(rejected[static_cast<std::size_t>(ticket_problem::bind)], 2U);
+  EXPECT_EQ(rejected[static_cast<std::size_t>(ticket_problem::forged)], 1U);
+  EXPECT_EQ(room.snapshot().totals.polls, 0U);
+}
+
+TEST_F(waiting_room, a_token_of_an_earlier_epoch_is_refused) {
+  slow_store store;
+  weir::room_config config = weir::bank_teller(1);
+  room_type now{config, keys, &store, {}, clock};  // epoch 7
+  room_type memory{config, keys, nullptr, {}, clock};
+  const auto old = memory.ticket_for(join(memory));
+  EXPECT_EQ(now.read(old.view(), token_kind::seat).problem, ticket_problem::epoch);
+}
+
+TEST_F(waiting_room, nobody_is_told_what_is_not_stored) {
+  slow_store store;
+  room_type room{weir::bank_teller(1), keys, &store, {}, clock};
+  request early;
+  ASSERT_TRUE(room.join(early, {}));
+  EXPECT_EQ(early.answer.why, room_refusal::store) << "no numbers yet";
+  store.commit();
+
+  request first;
+  ASSERT_FALSE(room.join(first, {})) << "comes in at once, which has to be written down";
+  EXPECT_FALSE(first.done);
+  store.commit();
+  ASSERT_TRUE(first.done);
+  EXPECT_EQ(first.answer.view.state, seat_state::active);
+
+  const auto seat = join(room);  // waits for no store
+  room.complete({first.answer.view.seat, 0, 0}, first.answer.view.session);
+  EXPECT_EQ(room.look({seat, 0, 0}).view.state, seat_state::waiting) << "the offer is not stored";
+  store.commit();
+  clock.advance(2s);
+  EXPECT_EQ(room.look({seat, 0, 0}).view.state, seat_state::offered);
+
+  request claim;
+  ASSERT_FALSE(room.claim(claim, {seat, 0, 0}));
+  store.fail();
+  ASSERT_TRUE(claim.done);
+  EXPECT_EQ(claim.answer.why, room_refusal::store);
+  EXPECT_EQ(room.snapshot().store_error, "disk full");
+  store.commit();
+  EXPECT_EQ(room.snapshot().store_error, "");
+  request again;
+  ASSERT_TRUE(room.claim(again, {seat, 0, 0})) << "the same claim: it had been decided, and is stored now";
+  EXPECT_EQ(again.answer.view.state, seat_state::active);
+}
+
+TEST_F(waiting_room, joins_reach_the_store_in_groups) {
+  slow_store store;
+  room_type room{weir::bank_teller(1), keys, &store, {}, clock};
+  store.commit();
+  request first;
+  ASSERT_FALSE(room.join(first, {}));
+  store.commit();
+  const std::size_t before = store.records();
+  for (int i = 0; i < 1000; ++i) join(room);
+  EXPECT_EQ(store.records(), before);
+  room.pass();
+  EXPECT_EQ(store.records(), before + 1) << "the end of the line, once";
+}
+
+TEST_F(waiting_room, the_gate_is_asked_before_every_step) {
+  room_type room{weir::bank_teller(10), keys, nullptr, {}, clock};
+  weir::gate_reading reading{0, "circuit_open"};
+  bool throws = false;
+  room.gate_by([&] {
+    if (throws) throw std::runtime_error{"no"};
+    return reading;
+  });
+  room.pass();
+  const auto seat = join(room);
+  EXPECT_EQ(room.look({seat, 0, 0}).view.reason, weir::hold_reason::gate);
+  EXPECT_EQ(room.snapshot().gate_reason, "circuit_open");
+  reading = {};
+  room.pass();
+  EXPECT_EQ(room.look_at({seat, 0, 0}).state, seat_state::offered);
+  throws = true;
+  room.pass();
+  EXPECT_EQ(room.snapshot().gate, 0);
+}
+
+TEST_F(waiting_room, a_turn_can_be_waited_for_in_process) {
+  room_type room{weir::bank_teller(1), keys, nullptr, {}, clock};
+  request first;
+  ASSERT_TRUE(room.join(first, {}));
+  const auto second = join(room);
+  const auto third = join(room);
+  request turn, other, given_up;
+  EXPECT_FALSE(room.wait_turn(turn, {second, 0, 0}));
+  EXPECT_TRUE(room.wait_turn(other, {second, 0, 0}));
+  EXPECT_EQ(other.answer.why, room_refusal::duplicate);
+  EXPECT_FALSE(room.wait_turn(given_up, {third, 0, 0}));
+  EXPECT_TRUE(room.withdraw(given_up, {third, 0, 0}));
+  EXPECT_FALSE(room.withdraw(given_up, {third, 0, 0}));
+  room.complete({first.answer.view.seat, 0, 0}, first.answer.view.session);
+  ASSERT_TRUE(turn.done);
+  EXPECT_EQ(turn.answer.view.state, seat_state::active);
+  EXPECT_FALSE(given_up.done);
+}
+
+struct counting {
+  std::vector<weir::seat_changed>* seen;
+  void on(const weir::seat_changed& e) { seen->push_back(e); }
+};
+
+TEST_F(waiting_room, observers_are_told_of_every_change) {
+  std::vector<weir::seat_changed> seen;
+  weir::basic_waiting_room<weir::hmac_signer, weir::manual_clock, counting> room{weir::bank_teller(1), keys, nullptr,
+                                                                                 counting{&seen}, clock};
+  request r;
+  ASSERT_TRUE(room.join(r, {}));
+  room.complete({r.answer.view.seat, 0, 0}, r.answer.view.session);
+  ASSERT_EQ(seen.size(), 4U);
+  EXPECT_TRUE(seen[0].first);
+  EXPECT_EQ(seen[1].to, seat_state::offered);
+  EXPECT_EQ(seen[2].to, seat_state::active);
+  EXPECT_EQ(seen[3].to, seat_state::completed);
+  for (std::size_t i = 0; i < seen.size(); ++i) EXPECT_EQ(seen[i].sequence, i + 1);
+}
+
+TEST_F(waiting_room, never_more_are_inside_whoever_claims_at_once) {
+  weir::room_config config = weir::bank_teller(5);
+  config.claim_window = 3600s;
+  weir::basic_waiting_room<weir::hmac_signer> room{config, keys};
+  std::vector<weir::seat_id> seats;
+  for (int i = 0; i < 400; ++i) {
+    request r;
+    ASSERT_TRUE(room.join(r, {}));
+    if (r.answer.view.state == seat_state::active) {
+      room.complete({r.answer.view.seat, 0, 0}, r.answer.view.session);
+    } else {
+      seats.push_back(r.answer.view.seat);
+    }
+  }
+  std::vector<std::thread> claimers;
+  std::atomic<int> entered{0}, too_many{0}, inside{0};
+  for (std::size_t t = 0; t < 8; ++t) {
+    claimers.emplace_back([&, t] {
+      for (std::size_t i = t; i < seats.size(); i += 8) {
+        for (;;) {
+          request r;
+          if (!room.claim(r, {seats[i], 0, 0})) ADD_FAILURE() << "without a store nobody waits";
+          if (r.answer.why == room_refusal::none) {
+            if (++inside > 5) ++too_many;
+            ++entered;
+            --inside;
+            room.complete({seats[i], 0, 0}, r.answer.view.session);
+            break;
+          }
+          if (r.answer.why != room_refusal::not_yet) {
+            ADD_FAILURE() << to_string(r.answer.why);
+            break;
+          }
+          std::this_thread::yield();
+        }
+      }
+    });
+  }
+  for (auto& c : claimers) c.join();
+  EXPECT_EQ(too_many, 0);
+  const auto s = room.snapshot();
+  EXPECT_EQ(s.totals.entered, s.totals.joined);
+  EXPECT_EQ(s.totals.completed, s.totals.joined);
+}
+
+}  // namespace
