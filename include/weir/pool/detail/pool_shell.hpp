@@ -9,6 +9,7 @@
 #include <weir/queue/wait_operation.hpp>
 
 #include <cassert>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -241,10 +242,16 @@ class pool_shell : public guarded_core<Shell, Backend, Clock, Observer> {
   }
 
   answer ask(const pool_call& c, time_point now, bool final) noexcept {
+    return ask_the_core(c.tag.data(), c.tag.size(), c.deadline, c.tenant, c.where, now, final);
+  }
+  /// Out of line and by parts: a call that finds a connection open need not lie in memory for this.
+  [[gnu::noinline]] answer ask_the_core(const char* tag, std::size_t tag_size, time_point deadline, std::uint32_t tenant,
+                                        std::source_location where, time_point now, bool final) noexcept {
+    const call c{.deadline = deadline, .tenant = tenant, .tag = {tag, tag_size}};
     errc why{};
     std::shared_ptr<const pool_evidence> evidence;
     pool_slot* slot = act(now, [&](pool_core& core, time_point t, pool_effects& fx) {
-      pool_slot* taken = core.try_take(c, c.where, t, fx, why);
+      pool_slot* taken = core.try_take(c, where, t, fx, why);
       const bool curable = why == errc::over_capacity || why == errc::suspended;
       if (taken != nullptr || (curable && !final)) return taken;
       if (curable) core.count_refusal(why);
