@@ -59,7 +59,7 @@ struct room_snapshot {
     s.bytes += l.bytes();
     s.lanes.push_back(std::move(lane));
   }
-  s.eta_at_end = core.lane(0).eta().estimate(core.waiting() + 1, now);
+  s.eta_at_end = core.lane(0).eta().estimate(core.waiting(), now);
   return s;
 }
 

@@ -191,6 +191,7 @@ class room_admission : public room_books {
       sessions_.erase(key);
       --l.inside;
       ++waiting_;
+      if (l.waiting() == 1) watch_or_not(l, now);
       ++totals_.requeued;
       l.beat(place);
       (void)note({.what = room_record::kind::back, .lane = lane_of(key), .number = place}, fx);
@@ -199,6 +200,7 @@ class room_admission : public room_books {
       bool stands_for = false;
       const seat_id next{lane_of(key), l.join(now, stands_for)};
       ++waiting_;
+      if (l.waiting() == 1) watch_or_not(l, now);
       ++totals_.joined;
       reserve_numbers(next.lane, fx);
       (void)end(key, seat_state::lapsed, now, fx, next);
@@ -356,6 +358,7 @@ class room_admission : public room_books {
     const duration promised = l.arrivals().promise(place);
     if (l.leave(place)) --waiting_;
     l.eta().admitted(1, now);
+    if (l.waiting() == 0) watch_or_not(l, now);
     ++l.inside;
     ++totals_.offered;
     if (l.line().head() < place) ++totals_.jumped;

@@ -162,7 +162,7 @@ class room_books {
         v.position = ahead + 1;
         v.position_upper = s != nullptr ? 1 : place - lanes_[lane].line().head() + 1;
         if (v.reason != hold_reason::paused && v.reason != hold_reason::gate && v.reason != hold_reason::store) {
-          v.eta = lanes_[lane].eta().estimate(ahead + 1, now);
+          v.eta = lanes_[lane].eta().estimate(ahead, now);
         }
       }
       v.poll_after = with_jitter(poll_after_for(lane, ahead, now), random_(), config_.polls);
@@ -177,9 +177,14 @@ class room_books {
     }
     return v;
   }
-  /// Call where nobody begins or ends to be let in at all: such time says nothing about how fast the line moves.
-  void watch_or_not(bool lets_in, time_point now) noexcept {
-    for (auto& l : lanes_) lets_in ? l.eta().resume(now) : l.eta().pause(now);
+  /// Call where everybody is held up from now on, or nobody any more: such time says nothing about how fast the lines move.
+  void watch_or_not(bool moves, time_point now) noexcept {
+    moves_ = moves;
+    for (auto& l : lanes_) watch_or_not(l, now);
+  }
+  /// Nor does time in which nobody waits. Call where the first has come, or the last has gone.
+  void watch_or_not(room_lane& l, time_point now) noexcept {
+    moves_ && l.waiting() != 0 ? l.eta().resume(now) : l.eta().pause(now);
   }
 
   /// More numbers, well before they run out. Precondition: prepare().
@@ -208,6 +213,7 @@ class room_books {
     l.eta().left(1, l.waiting(), now);
     known_absent ? l.leave_absent(place) : l.leave(place);
     --waiting_;
+    if (l.waiting() == 0) watch_or_not(l, now);
     second_.erase(key);
     totals_.waited[to == seat_state::abandoned ? 1 : 2].add(std::chrono::duration<double>(waited).count(),
                                                             room_wait_bounds);
@@ -222,6 +228,7 @@ class room_books {
   room_mode mode_ = room_mode::open;
   hold_reason held_ = hold_reason::none;
   bool store_works_ = true;
+  bool moves_ = true;
   std::vector<room_lane> lanes_;
   session_table sessions_;
   ended_seats ended_;

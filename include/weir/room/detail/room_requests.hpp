@@ -33,6 +33,7 @@ inline bool room_core::join(room_request& r, const room_join& who, time_point no
   bool stands_for = false;
   (void)l.join(now, stands_for);
   ++waiting_;
+  if (l.waiting() == 1) watch_or_not(l, now);
   ++totals_.joined;
   reserve_numbers(who.lane, fx);
   if (subject_key != 0) {
@@ -46,7 +47,7 @@ inline bool room_core::join(room_request& r, const room_join& who, time_point no
   const detail::seat_key key = key_of_seat(seat);
   changed(key, waiting_state(), waiting_state(), now, {}, true);
   if (stands_for) {
-    if (const auto eta = l.eta().estimate(ahead_of(who.lane, seat.number) + 1, now)) {
+    if (const auto eta = l.eta().estimate(ahead_of(who.lane, seat.number), now)) {
       l.arrivals().promised(seat.number, eta->p50);
     }
   }
@@ -123,6 +124,7 @@ inline room_answer room_core::look(const seat_holder& who, time_point now, room_
     if (l.return_from_absence(place)) {
       charge(now);
       ++waiting_;
+      if (l.waiting() == 1) watch_or_not(l, now);
       ++(l.is_unknown(place) ? totals_.joined : totals_.rejoined);
       (void)note({.what = room_record::kind::back, .lane = who.seat.lane, .number = place}, fx);
       changed(key, seat_state::abandoned, waiting_state(), now);

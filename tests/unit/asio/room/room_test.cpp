@@ -1,0 +1,191 @@
+#include <weir/asio/room.hpp>
+#include <weir/testing/manual_clock.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace std::chrono_literals;
+namespace asio = boost::asio;
+
+/// Keys are not what is tested here.
+struct no_keys {
+  [[nodiscard]] std::uint8_t current_key() const noexcept { return 1; }
+  bool sign(std::uint8_t, std::span<const std::uint8_t>, weir::seat_mac& mac) const noexcept {
+    mac.fill(0);
+    return true;
+  }
+};
+
+using room_type = weir::basic_waiting_room<no_keys>;
+using driver_type = weir::room_driver<room_type, asio::io_context::executor_type>;
+using answer = driver_type::answer;
+
+struct room_driver : testing::Test {
+  asio::io_context context{1};
+  no_keys keys;
+
+  static weir::room_config counters(std::uint32_t n) {
+    weir::room_config c = weir::bank_teller(n);
+    c.polls.shortest = 10ms;
+    return c;
+  }
+  /// Until it is true, or something has hung.
+  template <class F>
+  bool run_until(F&& f) {
+    for (const auto end = std::chrono::steady_clock::now() + 30s; !f();) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      context.run_one_for(50ms);
+    }
+    return true;
+  }
+};
+
+TEST_F(room_driver, turns_come_in_the_order_of_joining) {
+  room_type room{counters(1), keys};
+  driver_type driver{room, context.get_executor()};
+  std::vector<int> order;
+  std::optional<weir::room_entry<room_type>> inside;
+  for (int i = 0; i < 5; ++i) {
+    weir::async_wait_turn(driver, weir::room_join{}, weir::never, asio::bind_executor(context, [&, i](answer a) {
+                            ASSERT_TRUE(a) << a.error().code().message();
+                            order.push_back(i);
+                            inside.emplace(std::move(*a));
+                          }));
+  }
+  for (std::size_t n = 1; n <= 5; ++n) {
+    ASSERT_TRUE(run_until([&] { return order.size() == n; }));
+    EXPECT_EQ(room.snapshot().active, 1U);
+    inside.reset();
+  }
+  EXPECT_EQ(order, (std::vector{0, 1, 2, 3, 4}));
+  EXPECT_EQ(room.snapshot().totals.completed, 5U);
+}
+
+TEST_F(room_driver, a_deadline_ends_the_wait_and_the_seat) {
+  room_type room{counters(1), keys};
+  driver_type driver{room, context.get_executor()};
+  weir::room_request first;
+  ASSERT_TRUE(room.join(first, {}));
+  std::optional<weir::errc> why;
+  const auto began = room.now();
+  weir::async_wait_turn(driver, weir::room_join{}, began + 30ms, asio::bind_executor(context, [&](answer a) {
+                          ASSERT_FALSE(a);
+                          why = static_cast<weir::errc>(a.error().code().value());
+                        }));
+  ASSERT_TRUE(run_until([&] { return why.has_value(); }));
+  EXPECT_EQ(why, weir::errc::wait_timeout);
+  EXPECT_GE(room.now() - began, 30ms);
+  EXPECT_EQ(room.snapshot().waiting, 0U);
+  EXPECT_EQ(room.snapshot().totals.left, 1U);
+}
+
+TEST_F(room_driver, a_slot_cancels_the_wait_and_a_seat_of_ones_own_stays) {
+  room_type room{counters(1), keys};
+  driver_type driver{room, context.get_executor()};
+  weir::room_request first, mine;
+  ASSERT_TRUE(room.join(first, {}));
+  ASSERT_TRUE(room.join(mine, {}));
+  asio::cancellation_signal signal;
+  std::optional<weir::errc> why;
+  weir::async_wait_turn(driver, weir::seat_holder{mine.answer.view.seat, 0, 0}, weir::never,
+                        asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(context, [&](answer a) {
+                                                       ASSERT_FALSE(a);
+                                                       why = static_cast<weir::errc>(a.error().code().value());
+                                                     })));
+  context.poll();
+  EXPECT_FALSE(why);
+  signal.emit(asio::cancellation_type::terminal);
+  ASSERT_TRUE(run_until([&] { return why.has_value(); }));
+  EXPECT_EQ(why, weir::errc::cancelled);
+  EXPECT_EQ(room.snapshot().waiting, 1U);
+}
+
+TEST_F(room_driver, what_a_room_refuses_is_an_error) {
+  weir::room_config config = counters(1);
+  config.capacity = 1;
+  room_type room{config, keys};
+  driver_type driver{room, context.get_executor()};
+  weir::room_request first, second;
+  ASSERT_TRUE(room.join(first, {}));
+  ASSERT_TRUE(room.join(second, {}));
+  std::vector<weir::errc> why;
+  auto note = asio::bind_executor(context, [&](answer a) {
+    ASSERT_FALSE(a);
+    why.push_back(static_cast<weir::errc>(a.error().code().value()));
+  });
+  weir::async_wait_turn(driver, weir::room_join{}, weir::never, note);
+  room.set_mode(weir::room_mode::closed);
+  weir::async_wait_turn(driver, weir::room_join{}, weir::never, note);
+  ASSERT_TRUE(run_until([&] { return why.size() == 2; }));
+  EXPECT_EQ(why, (std::vector{weir::errc::room_full, weir::errc::closed}));
+}
+
+TEST_F(room_driver, smooth_admission_keeps_its_gaps) {
+  weir::room_config config;
+  config.admit = weir::rate{50, 1s};  // one every 20 ms
+  room_type room{config, keys};
+  driver_type driver{room, context.get_executor()};
+  std::vector<weir::time_point> entered;
+  for (int i = 0; i < 10; ++i) {
+    weir::async_wait_turn(driver, weir::room_join{}, weir::never, asio::bind_executor(context, [&](answer a) {
+                            ASSERT_TRUE(a);
+                            entered.push_back(room.now());
+                          }));
+  }
+  ASSERT_TRUE(run_until([&] { return entered.size() == 10; }));
+  // How late a timer is depends on the machine; never early is a promise.
+  EXPECT_GE(entered.back() - entered.front(), 9 * 19ms);
+}
+
+TEST_F(room_driver, a_coroutine_waits_on_a_context_of_several_threads) {
+  room_type room{counters(3), keys};
+  driver_type driver{room, context.get_executor()};
+  std::atomic<int> served{0}, given_up{0}, inside{0}, too_many{0}, running{0};
+  constexpr int users = 200;
+  for (int i = 0; i < users; ++i) {
+    ++running;
+    const auto work = [&, i]() -> asio::awaitable<void> {
+      const weir::time_point deadline = i % 4 == 0 ? room.now() + std::chrono::microseconds{i * 20} : weir::never;
+      const weir::room_wait wanted{.deadline = deadline};
+      auto entry = co_await weir::async_wait_turn(driver, wanted, asio::use_awaitable);
+      if (entry) {
+        if (++inside > 3) ++too_many;
+        ++served;
+        --inside;
+      } else {
+        ++given_up;
+      }
+    };
+    asio::co_spawn(context, work, [&](std::exception_ptr e) {
+      if (e) std::terminate();
+      if (--running == 0) context.stop();
+    });
+  }
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 3; ++t) threads.emplace_back([&] { context.run(); });
+  for (auto& t : threads) t.join();
+  EXPECT_EQ(served + given_up, users);
+  EXPECT_GE(served, users * 3 / 4);
+  EXPECT_EQ(too_many, 0);
+  const auto s = room.snapshot();
+  EXPECT_EQ(s.active, 0U);
+  EXPECT_EQ(s.waiting, 0U);
+  EXPECT_EQ(s.totals.joined, s.totals.completed + s.totals.left);
+}
+
+}  // namespace
