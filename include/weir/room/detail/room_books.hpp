@@ -133,7 +133,7 @@ class room_books {
     return ahead;
   }
   [[nodiscard]] duration poll_after_for(std::uint8_t lane, std::uint64_t ahead, time_point now) const noexcept {
-    return poll_after(ahead, waiting_, held_ == hold_reason::none ? lanes_[lane].eta().rate_per_s(now) : 0, config_.polls);
+    return poll_after(ahead, waiting_, moves_ ? lanes_[lane].eta().rate_per_s(now) : 0, config_.polls);
   }
 
   /// `bind`: of who asks; only the device that has claimed a session is told which it is.
@@ -184,7 +184,7 @@ class room_books {
   }
   /// Nor does time in which nobody waits. Call where the first has come, or the last has gone.
   void watch_or_not(room_lane& l, time_point now) noexcept {
-    moves_ && l.waiting() != 0 ? l.eta().resume(now) : l.eta().pause(now);
+    moves_&& l.waiting() != 0 ? l.eta().resume(now) : l.eta().pause(now);
   }
 
   /// More numbers, well before they run out. Precondition: prepare().

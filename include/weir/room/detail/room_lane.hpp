@@ -81,10 +81,8 @@ class room_lane {
   void beat(std::uint64_t place) noexcept {
     if (presence_) there_.beat(place);
   }
-  template <class Every>
-  duration poll(std::uint64_t place, time_point now, Every&& every) {
-    return polls_.poll(place, now, every);
-  }
+  duration poll(std::uint64_t place, time_point now) { return polls_.poll(place, now); }
+  void told(std::uint64_t place, duration hint, time_point now) noexcept { polls_.told(place, hint, now); }
 
   /// Turns the blocks whose time has come. `every(ahead)`: how often who has so many ahead is asked to poll;
   /// `gone(place)`: is absent, and to be taken out.

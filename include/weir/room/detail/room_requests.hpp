@@ -107,17 +107,15 @@ inline room_answer room_core::look(const seat_holder& who, time_point now, room_
   const std::uint64_t place = detail::place_of(key);
   detail::room_lane& l = lanes_[who.seat.lane];
   if (l.line().waits(place)) {
-    const auto every = [&] {
-      const std::uint64_t first = place / rank_index::block_size * rank_index::block_size;
-      return poll_after_for(who.seat.lane, ahead_of(who.seat.lane, first), now);
-    };
-    if (const duration left = l.poll(place, now, every); left > duration::zero()) {
+    if (const duration left = l.poll(place, now); left > duration::zero()) {
       ++totals_.early_polls;
       return {.why = room_refusal::early, .retry_after = left};
     }
     ++totals_.polls;
     l.beat(place);
-    return {.view = describe(key, who.bind, now)};
+    const room_answer answer{.view = describe(key, who.bind, now)};
+    l.told(place, answer.view.poll_after, now);
+    return answer;
   }
   if (l.is_absent(place)) {
     prepare();
@@ -156,6 +154,7 @@ inline bool room_core::claim(room_request& r, const seat_holder& who, time_point
     s = sessions_.find(key);
   }
   if (s == nullptr || (s->state == seat_state::offered && !log_.is_stored(s->record))) {
+    if (lanes_[who.seat.lane].is_absent(detail::place_of(key))) (void)look(who, now, fx);  // it is there again
     r.answer.view = describe(key, who.bind, now);
     return refuse(r, is_over(r.answer.view.state) ? over : not_yet, r.answer.view.poll_after);
   }
