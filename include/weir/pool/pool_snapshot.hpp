@@ -1,13 +1,13 @@
 #pragma once
 /// \file
-/// What a pool shows: numbers (`pool_snapshot`), how long things took (`pool_histograms`), everything about every
-/// connection
-/// (`explain`, JSON). The metrics' names: docs/pools.md.
+/// What a pool shows: numbers (`pool_snapshot`, `pool_tenant`) and how long things took (`pool_histograms`). The metrics'
+/// names: docs/pools.md.
 
 #include <weir/pool/pool_core.hpp>
 #include <weir/stats/histogram.hpp>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -114,6 +114,34 @@ inline pool_snapshot take_snapshot(pool_core& core, time_point now) noexcept {
   s.events = core.events();
   s.missed_events = core.missed_events();
   return s;
+}
+
+/// But for `held`. Without the lock, while the queue stays as it is configured. Errors: std::bad_alloc.
+inline pool_histograms read_histograms(const wait_queue_core& queue, const pool_core::durations& lasted) {
+  pool_histograms h;
+  h.wait_ok = queue.waits(wait_outcome::granted).snapshot();
+  for (const auto failed : {wait_outcome::timed_out, wait_outcome::shed, wait_outcome::closed}) {
+    h.wait_failed.merge(queue.waits(failed).snapshot());
+  }
+  lasted.connected.add_to(h.connected);
+  lasted.connect_failed.add_to(h.connect_failed);
+  lasted.connect_timed_out.add_to(h.connect_timed_out);
+  lasted.validated.add_to(h.validated);
+  lasted.not_validated.add_to(h.not_validated);
+  lasted.was_reset.add_to(h.was_reset);
+  lasted.not_reset.add_to(h.not_reset);
+  return h;
+}
+
+/// But for the histograms. Under the lock.
+inline void count_tenant(const tenant_lanes& lanes, std::size_t i, pool_tenant& t) noexcept {
+  const auto& account = lanes.accounts()[i];
+  const auto whose = lanes.holder(i);
+  t.tenant = whose.tenant;
+  t.is_other = i == 0;
+  t.waiting = whose.waiting;
+  t.in_use = whose.in_use;
+  t.immediate = account.taken - account.granted.count();
 }
 
 }  // namespace detail

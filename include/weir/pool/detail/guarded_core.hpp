@@ -136,28 +136,15 @@ class guarded_core : public std::enable_shared_from_this<Shell> {
   /// Errors: std::bad_alloc.
   [[nodiscard]] pool_histograms histograms() const {
     scoped_lock slots_stay{reconfiguring_};
-    const recording_histogram *ok = nullptr, *failed[] = {nullptr, nullptr, nullptr};
+    const wait_queue_core* queue = nullptr;
     const pool_core::durations* lasted = nullptr;
     {
       scoped_lock lock{mutex_};
-      const wait_queue_core& queue = core_->queue();
-      ok = &queue.waits(wait_outcome::granted);
-      failed[0] = &queue.waits(wait_outcome::timed_out);
-      failed[1] = &queue.waits(wait_outcome::shed);
-      failed[2] = &queue.waits(wait_outcome::closed);
+      queue = &core_->queue();
       lasted = &core_->lasted();
     }
-    pool_histograms h;
-    h.wait_ok = ok->snapshot();
-    for (const auto* part : failed) h.wait_failed.merge(part->snapshot());
+    pool_histograms h = read_histograms(*queue, *lasted);
     for (const auto& slot : slots_) slot->held.add_to(h.held);
-    lasted->connected.add_to(h.connected);
-    lasted->connect_failed.add_to(h.connect_failed);
-    lasted->connect_timed_out.add_to(h.connect_timed_out);
-    lasted->validated.add_to(h.validated);
-    lasted->not_validated.add_to(h.not_validated);
-    lasted->was_reset.add_to(h.was_reset);
-    lasted->not_reset.add_to(h.not_reset);
     return h;
   }
 
@@ -172,15 +159,7 @@ class guarded_core : public std::enable_shared_from_this<Shell> {
     std::vector<pool_tenant> all(lanes == nullptr ? 0 : lanes->accounts().size());
     {
       scoped_lock lock{mutex_};
-      for (std::size_t i = 0; i < all.size(); ++i) {
-        const auto& account = lanes->accounts()[i];
-        const auto whose = lanes->holder(i);
-        all[i].tenant = whose.tenant;
-        all[i].is_other = i == 0;
-        all[i].waiting = whose.waiting;
-        all[i].in_use = whose.in_use;
-        all[i].immediate = account.taken - account.granted.count();
-      }
+      for (std::size_t i = 0; i < all.size(); ++i) count_tenant(*lanes, i, all[i]);
     }
     for (std::size_t i = 0; i < all.size(); ++i) {
       lanes->accounts()[i].granted.add_to(all[i].wait_ok);
