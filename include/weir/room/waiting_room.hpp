@@ -20,6 +20,7 @@
 #include <weir/core/detail/mutex.hpp>
 #include <weir/core/name.hpp>
 #include <weir/core/observer.hpp>
+#include <weir/room/lottery_commitment.hpp>
 #include <weir/room/room_core.hpp>
 #include <weir/room/room_snapshot.hpp>
 #include <weir/room/room_store.hpp>
@@ -30,6 +31,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -86,11 +88,13 @@ class basic_waiting_room final : private room_store::listener {
     if (store_ != nullptr) {
       image = store_->load(config, clock_.now());
       epoch_ = image.epoch;
-      core_.draw_with(image.seed);
+      seed_ = image.seed;
       store_->start(*this);
     } else {
       epoch_ = unix_seconds();
+      seed_ = seed_of_keys();
     }
+    core_.draw_with(seed_);
     act([&](room_core& core, time_point now, room_effects& fx) { core.begin(image, now, fx); });
   }
   basic_waiting_room(const basic_waiting_room&) = delete;
@@ -230,6 +234,14 @@ class basic_waiting_room final : private room_store::listener {
   /// before others use the room.
   void wake_by(std::function<void(time_point)> wake) { wake_ = std::move(wake); }
 
+  /// SHA-256 of what the opening draws with, in hex: to be published before anybody joins. Errors: as commitment_of.
+  [[nodiscard]] std::string commitment() const { return commitment_of(seed_); }
+  /// What it has drawn with, for everybody to check (room/lottery.hpp). Nothing: not open yet.
+  [[nodiscard]] std::optional<lottery_seed> revealed_seed() {
+    detail::scoped_lock lock{mutex_};
+    return core_.mode() == room_mode::prequeue ? std::nullopt : std::optional{seed_};
+  }
+
   [[nodiscard]] room_snapshot snapshot() {
     const time_point now = clock_.now();
     detail::scoped_lock lock{mutex_};
@@ -323,6 +335,19 @@ class basic_waiting_room final : private room_store::listener {
     rejected_[static_cast<std::size_t>(why)].fetch_add(1, detail::relaxed);
     return {.problem = why};
   }
+  /// Nobody can guess it who does not have the keys.
+  [[nodiscard]] lottery_seed seed_of_keys() const {
+    lottery_seed seed{};
+    for (std::uint8_t half = 0; half < 2; ++half) {
+      std::vector<std::uint8_t> message{'l', 'o', 't', 't', 'e', 'r', 'y', half};
+      for (unsigned shift = 0; shift < 32; shift += 8) message.push_back(static_cast<std::uint8_t>(epoch_ >> shift));
+      message.insert(message.end(), name_.view().begin(), name_.view().end());
+      seat_mac mac{};
+      (void)keys_.sign(keys_.current_key(), message, mac);
+      std::copy(mac.begin(), mac.end(), seed.begin() + half * static_cast<std::ptrdiff_t>(mac.size()));
+    }
+    return seed;
+  }
   [[nodiscard]] static std::uint32_t unix_seconds() noexcept {
     const auto since = std::chrono::system_clock::now().time_since_epoch();
     return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(since).count());
@@ -335,6 +360,7 @@ class basic_waiting_room final : private room_store::listener {
   [[no_unique_address]] detail::publisher<Observer> publisher_;
   weir::name name_;
   std::uint32_t epoch_ = 0;
+  lottery_seed seed_{};
   std::function<gate_reading()> gate_;
   std::function<void(time_point)> wake_;
   mutable std::array<detail::atomic<std::uint64_t>, 8> rejected_{};  // tokens, by ticket_problem

@@ -201,6 +201,29 @@ TEST_F(waiting_room, the_gate_is_asked_before_every_step) {
   EXPECT_EQ(room.snapshot().gate, 0);
 }
 
+TEST_F(waiting_room, what_draws_the_order_is_committed_to_and_then_revealed) {
+  weir::room_config config = weir::bank_teller(1);
+  config.opens_at = clock.now() + 60s;
+  room_type room{config, keys, nullptr, {}, clock};
+  const std::string committed = room.commitment();
+  EXPECT_FALSE(room.revealed_seed());
+  std::vector<weir::seat_id> seats;
+  for (int i = 0; i < 10; ++i) seats.push_back(join(room));
+  clock.advance(60s);
+  room.pass();
+  const auto seed = room.revealed_seed();
+  ASSERT_TRUE(seed);
+  EXPECT_EQ(weir::commitment_of(*seed), committed);
+  const weir::lottery drawn{*seed, 10};
+  for (std::uint64_t i = 0; i < 10; ++i) {
+    const auto v = room.look_at({seats[i], 0, 0});
+    EXPECT_EQ(v.state == seat_state::offered ? 0 : v.position, drawn.rank_of(i));
+  }
+  config.name = "another";
+  room_type another{config, keys, nullptr, {}, clock};
+  EXPECT_NE(another.commitment(), committed);
+}
+
 TEST_F(waiting_room, a_turn_can_be_waited_for_in_process) {
   room_type room{weir::bank_teller(1), keys, nullptr, {}, clock};
   request first;
