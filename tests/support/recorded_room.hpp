@@ -48,7 +48,9 @@ class recorded_room {
         entries_.push_back(r.at);
         has_entered_.emplace(k, r.other);
         break;
-      case renewed: sessions_[k].until = r.until; break;
+      case renewed:
+        if (const auto f = sessions_.find(k); f != sessions_.end()) f->second.until = r.until;
+        break;
       case ended:
         sessions_.erase(k);
         endings_.emplace_back(k, r.state);
@@ -61,9 +63,12 @@ class recorded_room {
           places.emplace(lane, lane == r.lane && number < r.number ? draw.rank_of(number) : number);
         }
         gone_ = std::move(places);
+        for (auto& [k2, state] : endings_) {
+          if (k2.first == r.lane) k2.second = draw.rank_of(k2.second);
+        }
         break;
       }
-      case subject: subjects_[r.other] = {r.other, {r.lane, r.number}, r.bind}; break;
+      case subject: subjects_[k] = {r.other, {r.lane, r.number}, r.bind}; break;
       case mode: mode_ = static_cast<room_mode>(r.other); break;
     }
   }
@@ -101,7 +106,7 @@ class recorded_room {
   std::set<key> gone_;
   std::map<key, room_image::session> sessions_;
   std::vector<std::pair<key, seat_state>> endings_;
-  std::map<std::uint64_t, room_image::subject> subjects_;
+  std::map<key, room_image::subject> subjects_;  // by seat
   std::vector<time_point> entries_;
   std::set<key> has_offered_;
   std::set<std::pair<key, std::uint64_t>> has_entered_;

@@ -1,0 +1,590 @@
+// The store of rooms in SQLite: whatever it was told, it says again, as a naive store in memory does; and what can't be
+// written is neither lost nor called written.
+
+#include "../../support/recorded_room.hpp"
+#include "../../support/room_picture.hpp"
+#include "../../support/seeds.hpp"
+
+#include <weir/core/random.hpp>
+#include <weir/room/room_core.hpp>
+#include <weir/room/sqlite_room_store.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace {
+
+using namespace std::chrono_literals;
+using enum weir::room_record::kind;
+using testing::HasSubstr;
+using weir::room_image;
+using weir::room_record;
+using weir::seat_state;
+using weir::sqlite_room_store;
+using weir::time_point;
+using weir::testing_support::expect_same;
+using weir::testing_support::recorded_room;
+
+constexpr time_point start{1h};
+
+class directory {
+ public:
+  directory() {
+    const bool memory = std::filesystem::is_directory("/dev/shm");
+    std::string name =
+        (memory ? std::filesystem::path{"/dev/shm"} : std::filesystem::temp_directory_path()) / "weir.XXXXXX";
+    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
+    path = name;
+  }
+  ~directory() { std::filesystem::remove_all(path); }
+  [[nodiscard]] std::string file() const { return path / "rooms.db"; }
+  std::filesystem::path path;
+};
+
+struct witness final : weir::room_store::listener {
+  void stored(std::uint64_t upto) noexcept override {
+    const std::lock_guard lock{mutex};
+    stored_.push_back(upto);
+    changed.notify_all();
+  }
+  void store_fails(std::string_view why) noexcept override {
+    const std::lock_guard lock{mutex};
+    fails_.emplace_back(why);
+    changed.notify_all();
+  }
+  bool wait_stored(std::uint64_t upto) {
+    std::unique_lock lock{mutex};
+    return changed.wait_for(lock, 20s, [&] { return !stored_.empty() && stored_.back() >= upto; });
+  }
+  std::string wait_fails() {
+    std::unique_lock lock{mutex};
+    return changed.wait_for(lock, 20s, [&] { return !fails_.empty(); }) ? fails_.back() : "nothing fails";
+  }
+  std::vector<std::string> fails() {
+    const std::lock_guard lock{mutex};
+    return fails_;
+  }
+  std::vector<std::uint64_t> told() {
+    const std::lock_guard lock{mutex};
+    return stored_;
+  }
+
+ private:
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<std::uint64_t> stored_;
+  std::vector<std::string> fails_;
+};
+
+weir::room_config config_of(std::size_t lanes = 1) {
+  weir::room_config c;
+  c.name = "concert";
+  c.admit = weir::rate{50, 10s};
+  c.pace = weir::room_pace::strict;
+  c.lanes.resize(lanes);
+  for (std::size_t i = 0; i < lanes; ++i) c.lanes[i].name = std::to_string(i);
+  return c;
+}
+
+/// A store that has loaded and started.
+struct opened_store {
+  explicit opened_store(weir::sqlite_room_store_config c, const weir::room_config& room = config_of(),
+                        time_point now = start)
+      : store(std::move(c)), image(store.load(room, now)) {
+    store.start(heard);
+  }
+  void write(std::vector<room_record> records) {
+    upto += records.size();
+    store.write(std::move(records), upto);
+  }
+  void write_all(std::vector<room_record> records) {
+    write(std::move(records));
+    ASSERT_TRUE(heard.wait_stored(upto));
+  }
+  witness heard;
+  sqlite_room_store store;
+  room_image image;
+  std::uint64_t upto = 0;
+};
+
+room_image load(const std::string& file, const weir::room_config& room = config_of(), time_point now = start) {
+  return sqlite_room_store{{.file = file}}.load(room, now);
+}
+
+/// Another program's hand on the file.
+class other_hand {
+ public:
+  explicit other_hand(const std::string& file) {
+    if (sqlite3_open(file.c_str(), &database_) != SQLITE_OK) throw std::runtime_error("sqlite3_open");
+    sqlite3_busy_timeout(database_, 5'000);
+  }
+  ~other_hand() { sqlite3_close(database_); }
+  void run(const char* sql) { ASSERT_EQ(sqlite3_exec(database_, sql, nullptr, nullptr, nullptr), SQLITE_OK) << sql; }
+  std::int64_t ask(const char* sql) {
+    sqlite3_stmt* statement = nullptr;
+    if (sqlite3_prepare_v2(database_, sql, -1, &statement, nullptr) != SQLITE_OK) return -1;
+    const std::int64_t answer = sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : -1;
+    sqlite3_finalize(statement);
+    return answer;
+  }
+
+ private:
+  sqlite3* database_ = nullptr;
+};
+
+/// What the naive store knows, less what nobody can ask for any more.
+room_image expected(const recorded_room& naive, const weir::room_config& config, time_point now) {
+  room_image im = naive.image(config.lanes.size());
+  if (!config.admit) im.entries.clear();
+  std::erase_if(im.entries, [&](time_point at) { return weir::later(at, config.admit->per) <= now; });
+  if (config.admit && im.entries.size() > config.admit->permits) {
+    im.entries.erase(im.entries.begin(), im.entries.end() - static_cast<std::ptrdiff_t>(config.admit->permits));
+  }
+  return im;
+}
+
+/// Any records that a room could write, and some that it would not.
+class scribe {
+ public:
+  explicit scribe(std::uint64_t seed) : random_(seed, "records") {}
+
+  std::vector<room_record> some() {
+    std::vector<room_record> all(1 + random_.below(30));
+    for (auto& r : all) r = one();
+    return all;
+  }
+  time_point now = start;
+
+ private:
+  room_record one() {
+    now += std::chrono::milliseconds{random_.below(400)};
+    room_record r{.what = static_cast<room_record::kind>(random_.below(10)),
+                  .lane = static_cast<std::uint8_t>(random_.below(2)),
+                  .number = place()};
+    switch (r.what) {
+      case numbers:
+        r.number = random_.below(4) == 0 ? random_() : random_.below(70'000);
+        r.other = random_.below(20'000);
+        break;
+      case gone: r.state = random_.below(2) == 0 ? seat_state::left : seat_state::abandoned; break;
+      case offered:
+        r.at = now;
+        r.until = now + 30s;
+        with_session_.push_back(r);
+        break;
+      case entered:
+        r = {.what = entered, .lane = r.lane, .number = r.number, .other = random_(), .bind = random_(), .at = now};
+        if (random_.below(2) == 0) r.until = now + 600s;
+        with_session_.push_back(r);
+        break;
+      case renewed:
+      case ended:
+        if (!with_session_.empty()) {
+          const room_record was = with_session_.back();
+          if (r.what == ended) with_session_.pop_back();
+          r.lane = was.lane;
+          r.number = was.number;
+        } else {
+          r.what = ended;
+        }
+        r.state = seat_state::completed;
+        r.until = now + 5s;
+        break;
+      case opened:
+        if (drawn_[r.lane] || random_.below(4) != 0) return one();
+        drawn_[r.lane] = true;
+        with_session_.clear();  // their places are not what they were
+        r.number = random_.below(9'000);
+        break;
+      case subject:
+        r.other = random_();
+        r.bind = random_();
+        break;
+      case mode: r.other = random_.below(6); break;
+      case back:
+        std::erase_if(with_session_, [&](const auto& w) { return w.lane == r.lane && w.number == r.number; });
+        break;
+    }
+    return r;
+  }
+  std::uint64_t place() {
+    switch (random_.below(6)) {
+      case 0: return random_.below(20'000);
+      case 1: return (std::uint64_t{1} << 63) + random_.below(3);
+      case 2: return 4094 + random_.below(4);
+      default: return random_.below(200);
+    }
+  }
+
+  weir::random_stream random_;
+  std::vector<room_record> with_session_;
+  bool drawn_[2] = {};
+};
+
+TEST(sqlite_room_store, says_what_it_was_told) {
+  for (const std::uint64_t seed : weir::testing_support::seeds(15)) {
+    SCOPED_TRACE(seed);
+    const directory dir;
+    const auto config = config_of(2);
+    scribe writes{seed};
+    recorded_room naive;
+    for (int cut = 0; cut < 5; ++cut) {
+      opened_store s{{.file = dir.file()}, config, writes.now};
+      if (cut == 0) naive.seed = s.image.seed;
+      expect_same(s.image, expected(naive, config, writes.now));
+      for (int i = 0; i < 8; ++i) {
+        const auto records = writes.some();
+        naive.apply(records);
+        s.write(records);
+      }
+      if (seed % 2 == 0) {
+        ASSERT_TRUE(s.heard.wait_stored(s.upto));
+      }
+      s.store.stop();  // writes what is left
+      EXPECT_EQ(s.heard.told().back(), s.upto);
+      EXPECT_THAT(s.heard.fails(), testing::IsEmpty());
+      if (testing::Test::HasFailure()) return;
+    }
+    expect_same(load(dir.file(), config, writes.now), expected(naive, config, writes.now));
+  }
+}
+
+/// A real room at random, whose store is closed again and again; one that is opened by lot too.
+class driven_room {
+ public:
+  driven_room(std::uint64_t seed, const directory& dir) : random_(seed, "driven"), file_(dir.file()) {
+    config_ = config_of(1 + random_.below(2));
+    config_.claim_window = 2s;
+    config_.session_ttl = 3s;
+    config_.lapsed = static_cast<weir::after_lapse>(random_.below(3));
+    config_.renewal = weir::session_renewal::sliding;
+    config_.presence_least = 4s;
+    config_.seats_per_subject = 2;
+    config_.duplicates = weir::duplicate_seat::move;
+    config_.polls.shortest = 1s;
+    if (random_.below(2) == 0) {
+      config_.opens_at = now_ + 3s;
+      naive_.apply({.what = mode, .other = static_cast<std::uint64_t>(weir::room_mode::prequeue)});
+    }
+  }
+  void run(int steps) {
+    opened_store s{{.file = file_}, config_, now_};
+    if (seats_.empty()) naive_.seed = s.image.seed;
+    expect_same(s.image, expected(naive_, config_, now_));
+    weir::room_core room{config_, true, now_};
+    room.draw_with(s.image.seed);
+    room.begin(s.image, now_, fx_);
+    flush(room, s);
+    for (int i = 0; i < steps; ++i) {
+      step(room);
+      flush(room, s);
+      while (auto* r = fx_.ready.pop_front()) r->complete(*r);
+    }
+    s.store.stop();
+    room.store_fails(now_, fx_);
+    while (fx_.ready.pop_front() != nullptr) {
+    }
+    requests_.clear();
+  }
+
+ private:
+  void step(weir::room_core& room) {
+    requests_.push_back(std::make_unique<weir::room_request>());
+    weir::room_request& r = *requests_.back();
+    r.complete = [](weir::room_request&) noexcept {};
+    const std::uint64_t what = random_.below(10);
+    const std::uint64_t bind = 1 + random_.below(2);
+    if (what < 3 || seats_.empty()) {
+      const auto lane = static_cast<std::uint8_t>(random_.below(config_.lanes.size()));
+      (void)room.join(r, {lane, random_.below(2) == 0 ? 1 + random_.below(30) : 0, bind}, now_, fx_);
+      if (r.answer.why == weir::room_refusal::none) seats_.push_back({r.answer.view.seat, 0, bind});
+      return;
+    }
+    const auto& who = seats_[random_.below(seats_.size())];
+    const auto view = room.look_at(who, now_);
+    if (what < 5) {
+      (void)room.claim(r, who, now_, fx_);
+    } else if (what == 5) {
+      (void)room.look(who, now_, fx_);
+    } else if (what == 6 && view.session != 0) {
+      (void)(random_.below(2) == 0 ? room.complete(who, view.session, now_, fx_)
+                                   : room.renew(who, view.session, now_, fx_));
+    } else if (what == 7 && random_.below(3) == 0) {
+      random_.below(2) == 0 ? (void)room.leave(who, now_, fx_) : (void)room.revoke(r, who.seat, now_, fx_);
+    } else {
+      now_ += std::chrono::milliseconds{random_.below(200)};
+      room.pass(now_, fx_);
+    }
+  }
+  void flush(weir::room_core& room, opened_store& s) {
+    std::vector<room_record> records;
+    const std::uint64_t upto = room.take_records(records);
+    if (records.empty()) return;
+    naive_.apply(records);
+    s.store.write(std::move(records), upto);
+    room.stored(upto, now_, fx_);
+  }
+
+  weir::random_stream random_;
+  std::string file_;
+  weir::room_config config_;
+  time_point now_ = start;
+  recorded_room naive_;
+  weir::room_effects fx_;
+  std::vector<weir::seat_holder> seats_;
+  std::vector<std::unique_ptr<weir::room_request>> requests_;
+};
+
+TEST(sqlite_room_store, says_what_a_room_has_told_it) {
+  for (const std::uint64_t seed : weir::testing_support::seeds(15)) {
+    SCOPED_TRACE(seed);
+    const directory dir;
+    driven_room room{seed, dir};
+    for (int cut = 0; cut < 4; ++cut) room.run(150);
+    room.run(0);
+    if (HasFailure()) return;
+  }
+}
+
+TEST(sqlite_room_store, gives_every_new_room_a_seed_of_its_own_and_keeps_it) {
+  const directory dir;
+  auto config = config_of();
+  config.opens_at = start + 1h;
+  const auto first = load(dir.file(), config);
+  EXPECT_EQ(first.epoch, 1U);
+  EXPECT_EQ(first.mode, weir::room_mode::prequeue);
+  EXPECT_EQ(load(dir.file(), config).seed, first.seed);
+  config.name = "another";
+  EXPECT_NE(load(dir.file(), config).seed, first.seed);
+}
+
+TEST(sqlite_room_store, keeps_rooms_of_one_file_apart) {
+  const directory dir;
+  auto other = config_of();
+  other.name = "theatre";
+  opened_store a{{.file = dir.file()}};
+  opened_store b{{.file = dir.file()}, other};
+  recorded_room as, bs;
+  as.seed = a.image.seed;
+  bs.seed = b.image.seed;
+  scribe writes{7};
+  for (int i = 0; i < 40; ++i) {
+    const auto records = writes.some();
+    (i % 2 == 0 ? as : bs).apply(records);
+    (i % 2 == 0 ? a : b).write(records);
+  }
+  a.store.stop();
+  b.store.stop();
+  expect_same(load(dir.file(), config_of(), writes.now), expected(as, config_of(), writes.now));
+  expect_same(load(dir.file(), other, writes.now), expected(bs, other, writes.now));
+}
+
+// Times of another boot mean nothing; the wall clock says how long it took, and may be wrong.
+TEST(sqlite_room_store, after_another_boot_nobody_has_more_time_than_before) {
+  const auto wall = std::chrono::system_clock::time_point{std::chrono::hours{400'000}};
+  const auto after = [&](std::chrono::system_clock::duration away, const std::string& boot) {
+    const directory dir;
+    {
+      opened_store s{{.file = dir.file(), .boot_id = "first", .wall_clock = [&] { return wall; }}};
+      const time_point at = start + 100s;  // well after the load
+      s.write_all({{.what = entered, .number = 1, .other = 5, .bind = 6, .at = at - 5s},
+                   {.what = entered, .number = 2, .other = 5, .bind = 6, .at = at - 4s, .until = at + 600s},
+                   {.what = offered, .number = 3, .at = at, .until = at + 30s}});
+    }
+    sqlite_room_store s{{.file = dir.file(), .boot_id = boot, .wall_clock = [&] { return wall + away; }}};
+    auto image = s.load(config_of(), boot == "first" ? start + 101s : time_point{7s});
+    std::ranges::sort(image.sessions, {}, &room_image::session::place);
+    return image;
+  };
+  const time_point now{7s};
+  auto image = after(10s, "second");
+  ASSERT_EQ(image.sessions.size(), 3U);
+  EXPECT_EQ(image.sessions[0].until, weir::never);
+  EXPECT_EQ(image.sessions[0].since, now - 15s);
+  EXPECT_EQ(image.sessions[1].until, now + 590s);
+  EXPECT_EQ(image.sessions[2].until, now + 20s);
+  EXPECT_EQ(image.entries, (std::vector{now, now})) << "the strict limit holds for a whole period";
+  image = after(-24h, "second");
+  EXPECT_EQ(image.sessions[1].until, now + 600s);
+  EXPECT_EQ(image.sessions[2].until, now + 30s);
+  EXPECT_LE(image.sessions[2].since, now);
+  image = after(24h, "second");
+  EXPECT_EQ(image.sessions[1].until, now);
+  EXPECT_EQ(image.sessions[2].until, now);
+  image = after(24h, "first");  // the same boot: the wall clock counts for nothing
+  EXPECT_EQ(image.sessions[1].until, start + 700s);
+  EXPECT_EQ(image.entries, (std::vector{start + 95s, start + 96s}));
+}
+
+TEST(sqlite_room_store, forgets_old_endings_and_the_subjects_of_their_seats) {
+  const directory dir;
+  constexpr std::uint64_t most = 65'536;
+  opened_store s{{.file = dir.file()}};
+  std::vector<room_record> records{{.what = numbers, .number = 100'000, .other = 70'000}};
+  for (std::uint64_t i = 0; i < most + 10; ++i) {
+    if (i < 20) records.push_back({.what = subject, .number = i, .other = 1000 + i});
+    records.push_back({.what = gone, .state = seat_state::left, .number = i});
+  }
+  s.write(std::move(records));
+  s.store.stop();
+  const auto image = load(dir.file());
+  ASSERT_EQ(image.endings.size(), most);
+  EXPECT_EQ(image.endings.front().place, 10U);
+  EXPECT_EQ(image.subjects.size(), 10U);
+  EXPECT_EQ(image.lanes[0].head, most + 10);
+}
+
+TEST(sqlite_room_store, refuses_files_of_others_in_clear_words) {
+  const auto why = [](const std::string& file) -> std::string {
+    try {
+      (void)load(file);
+    } catch (const std::runtime_error& e) {
+      return e.what();
+    }
+    return "no error";
+  };
+  {
+    const directory dir;
+    (void)load(dir.file());
+    other_hand{dir.file()}.run("PRAGMA user_version = 2");
+    EXPECT_THAT(why(dir.file()), HasSubstr("version 2, and only version 1 is understood"));
+    EXPECT_THAT(why(dir.file()), HasSubstr("room \"concert\": " + dir.file()));
+  }
+  {
+    const directory dir;
+    other_hand{dir.file()}.run("CREATE TABLE orders (id INTEGER)");
+    EXPECT_THAT(why(dir.file()), HasSubstr("is a database of something else"));
+  }
+  {
+    const directory dir;
+    std::ofstream{dir.file()} << std::string(5'000, 'x');
+    EXPECT_THAT(why(dir.file()), HasSubstr("not a database"));
+  }
+  {
+    const directory dir;
+    opened_store s{{.file = dir.file()}};
+    s.write_all({{.what = gone, .number = 1}});
+    other_hand{dir.file()}.run("UPDATE block SET bits = x'00'");
+    EXPECT_THAT(why(dir.file()), HasSubstr("damaged"));
+  }
+  EXPECT_THAT(why("/nowhere/at/all/rooms.db"), HasSubstr("unable to open"));
+  EXPECT_THROW(sqlite_room_store{{.file = ""}}, std::invalid_argument);
+  EXPECT_THROW((sqlite_room_store{{.file = "x", .most_waiting = 0}}), std::invalid_argument);
+}
+
+TEST(sqlite_room_store, says_so_where_nothing_may_be_written) {
+  const directory dir;
+  std::filesystem::permissions(dir.path, std::filesystem::perms{0555});
+  const uid_t me = geteuid();
+  ASSERT_TRUE(me != 0 || seteuid(65'534) == 0);  // nothing is forbidden to root
+  EXPECT_THROW((void)load(dir.file()), std::runtime_error);
+  ASSERT_TRUE(me != 0 || seteuid(me) == 0);
+  std::filesystem::permissions(dir.path, std::filesystem::perms{0755});
+}
+
+TEST(sqlite_room_store, waits_for_somebody_elses_lock_and_then_writes_in_order) {
+  const directory dir;
+  opened_store s{{.file = dir.file(), .most_waiting = 10}};
+  recorded_room naive;
+  naive.seed = s.image.seed;
+  s.write_all({{.what = numbers, .number = 100}});
+  naive.apply({.what = numbers, .number = 100});
+  other_hand other{dir.file()};
+  other.run("BEGIN IMMEDIATE");
+  scribe writes{3};
+  std::vector<room_record> first = writes.some();
+  first.resize(5);
+  naive.apply(first);
+  s.write(first);
+  EXPECT_THAT(s.heard.wait_fails(), HasSubstr("locked"));
+  for (int i = 0; i < 10; ++i) {
+    const auto records = writes.some();
+    naive.apply(records);
+    s.write(records);
+  }
+  EXPECT_EQ(s.heard.told().size(), 1U) << "called stored what is not";
+  const auto too_many = [&] {
+    return std::ranges::count_if(s.heard.fails(), [](const std::string& f) { return f.find("more than 10") != f.npos; });
+  };
+  while (too_many() == 0) std::this_thread::sleep_for(1ms);
+  other.run("COMMIT");
+  ASSERT_TRUE(s.heard.wait_stored(s.upto));
+  EXPECT_EQ(too_many(), 1);
+  s.store.stop();
+  expect_same(load(dir.file(), config_of(), writes.now), expected(naive, config_of(), writes.now));
+}
+
+TEST(sqlite_room_store, waits_while_the_disk_is_full) {
+  const directory dir;
+  opened_store s{{.file = dir.file()}};
+  recorded_room naive;
+  naive.seed = s.image.seed;
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto was = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit small = before;
+  small.rlim_cur = 200'000;
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  std::vector<room_record> records;
+  for (std::uint64_t k = 0; k < 500; ++k) records.push_back({.what = gone, .state = seat_state::left, .number = k * 4096});
+  naive.apply(records);
+  s.write(records);
+  const std::string words = s.heard.wait_fails();
+  EXPECT_TRUE(words.find("full") != words.npos || words.find("I/O") != words.npos) << words;
+  EXPECT_THAT(s.heard.told(), testing::IsEmpty());
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, was);
+  ASSERT_TRUE(s.heard.wait_stored(s.upto));
+  s.store.stop();
+  expect_same(load(dir.file()), expected(naive, config_of(), start));
+}
+
+TEST(sqlite_room_store, has_one_owner_the_latest) {
+  const directory dir;
+  opened_store old{{.file = dir.file()}};
+  old.write_all({{.what = gone, .number = 1}});
+  opened_store young{{.file = dir.file()}};
+  old.write({{.what = gone, .number = 2}});
+  EXPECT_THAT(old.heard.wait_fails(), HasSubstr("owns it now"));
+  young.write_all({{.what = gone, .number = 3}});
+  old.store.stop();
+  EXPECT_EQ(other_hand{dir.file()}.ask("SELECT count(*) FROM ending"), 2);
+}
+
+TEST(sqlite_room_store, keeps_every_bit_of_ids) {
+  const directory dir;
+  constexpr std::uint64_t ids[] = {0x8000000000000000U, 0xffffffffffffffffU, 0x7fffffffffffffffU};
+  {
+    opened_store s{{.file = dir.file(), .sync = weir::room_sync::power}};
+    for (std::uint64_t i = 0; i < 3; ++i) {
+      s.write({{.what = entered, .number = i, .other = ids[i], .bind = ids[2 - i], .at = start},
+               {.what = subject, .number = i, .other = ids[i], .bind = ids[2 - i]}});
+    }
+  }
+  const auto image = load(dir.file());
+  ASSERT_EQ(image.sessions.size(), 3U);
+  ASSERT_EQ(image.subjects.size(), 3U);
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(image.sessions[i].id, ids[i]);
+    EXPECT_EQ(image.sessions[i].bind, ids[2 - i]);
+    EXPECT_EQ(image.subjects[i].subject, ids[i]);
+    EXPECT_EQ(image.subjects[i].bind, ids[2 - i]);
+  }
+}
+
+}  // namespace
