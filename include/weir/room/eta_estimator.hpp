@@ -86,6 +86,11 @@ class eta_estimator {
     leavers_ += count;
   }
 
+  /// Time has passed. Changes nothing but that the next estimates cost less.
+  void see(time_point now) noexcept {
+    if (begun_) roll(now);
+  }
+
   /// Time that passes is not observed, and nothing is estimated, until `resume`.
   void pause(time_point now) noexcept {
     roll(now);

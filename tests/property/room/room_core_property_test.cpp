@@ -417,6 +417,14 @@ class world {
       ASSERT_LE(room_->active(), config_.max_active);
     }
     ASSERT_EQ(t.jumped, 0U);
+    std::uint32_t inside = 0;
+    for (std::uint8_t i = 0; i < room_->lanes(); ++i) {
+      inside += room_->lane(i).inside;
+      if (config_.lanes[i].cap != 0 && crashes_ == 0) {
+        ASSERT_LE(room_->lane(i).inside, config_.lanes[i].cap);
+      }
+    }
+    ASSERT_EQ(inside, room_->offered() + room_->active());
     if (config_.admit && config_.pace == weir::room_pace::strict) {
       while (!entries_.empty() && entries_.front() <= now_ - config_.admit->per) entries_.pop_front();
       ASSERT_LE(entries_.size(), config_.admit->permits);

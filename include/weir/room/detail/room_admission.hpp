@@ -319,11 +319,7 @@ class room_admission : public room_books {
     std::optional<std::uint8_t> best, first;
     for (std::uint8_t i = 0; i < lanes_.size(); ++i) {
       room_lane& l = lanes_[i];
-      if (l.config().bypass) continue;
-      if (!has_room(l)) {
-        l.credit = std::min(l.credit, 0.0);  // who does not wait saves nothing up
-        continue;
-      }
+      if (l.config().bypass || !has_room(l)) continue;
       if (!first) first = i;
       l.credit += weighted ? l.config().weight / all : l.config().min_share;
       if (!weighted && l.credit < 1) continue;

@@ -201,8 +201,8 @@ class room_books {
   }
 
   void changed(seat_key key, seat_state from, seat_state to, time_point now, duration waited = {}, bool first = false) {
-    if (!events_wanted_) return;
-    events_.push_back({++sequence_, seat_of(key), from, to, first, now, waited});
+    if (events_wanted_) [[unlikely]]
+      keep_event(key, from, to, now, waited, first);
   }
 
   /// Out of the line, for good or for now. Precondition: waits; prepare().
@@ -241,6 +241,11 @@ class room_books {
   time_point began_;
 
  private:
+  [[gnu::noinline]] void keep_event(seat_key key, seat_state from, seat_state to, time_point now, duration waited,
+                                    bool first) {
+    events_.push_back({++sequence_, seat_of(key), from, to, first, now, waited});
+  }
+
   bool events_wanted_ = false;
   std::uint64_t sequence_ = 0;
   std::vector<seat_changed> events_;

@@ -133,6 +133,7 @@ inline void room_core::pass(time_point now, room_effects& fx) {
     (void)set_mode(room_mode::open, now, fx);
   }
   end_what_is_due(now, fx);
+  for (auto& l : lanes_) l.eta().see(now);
   if (now >= next_turns_) {
     next_turns_ = later(now, std::chrono::seconds{1});
     if (mode_ != room_mode::prequeue) turn_blocks(now, fx);

@@ -29,7 +29,7 @@ inline bool room_core::join(room_request& r, const room_join& who, time_point no
   if (subject_key != 0) {
     subjects_.put(subject_key, {seat, who.bind}, [&](seat_id s) { return lives(s) || s == seat; });
   }
-  charge(now);
+  if (waiting_ == 0) charge(now);  // nobody was held up until now
   bool stands_for = false;
   (void)l.join(now, stands_for);
   ++waiting_;
