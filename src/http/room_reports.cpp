@@ -1,6 +1,8 @@
 // What everybody may know of a room, and what its operator does.
 #include "hosted_room.hpp"
 
+#include "secrets.hpp"
+
 #include <cmath>
 #include <utility>
 
@@ -27,6 +29,11 @@ std::string hosted_room::status_text() {
       text.add("rate_per_s", rounded(lane.rate_per_s)).add("waiting", lane.waiting).close();
     }
     text.close_list();
+  }
+  if (room_->config().opens_at) {
+    text.add("opens_at", now().of(*room_->config().opens_at)).add("commitment", room_->commitment());
+    const auto seed = room_->revealed_seed();
+    seed ? text.add("seed", hex_of(*seed)) : text.null("seed");
   }
   text.add("as_of", config_->wall_clock());
   return std::move(text).take();

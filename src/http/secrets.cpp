@@ -27,18 +27,22 @@ std::array<std::uint8_t, 32> sha256_of(std::string_view text) {
   return digest;
 }
 
-std::string new_device_secret() {
-  std::array<unsigned char, 16> bits{};
-  if (RAND_bytes(bits.data(), static_cast<int>(bits.size())) != 1) {
-    throw std::runtime_error("room_handler: OpenSSL has no randomness");
-  }
+std::string hex_of(std::span<const std::uint8_t> bytes) {
   std::string hex;
-  hex.reserve(2 * bits.size());
-  for (const unsigned byte : bits) {
+  hex.reserve(2 * bytes.size());
+  for (const std::uint8_t byte : bytes) {
     hex += "0123456789abcdef"[byte >> 4];
     hex += "0123456789abcdef"[byte & 15];
   }
   return hex;
+}
+
+std::string new_device_secret() {
+  std::array<std::uint8_t, 16> bits{};
+  if (RAND_bytes(bits.data(), static_cast<int>(bits.size())) != 1) {
+    throw std::runtime_error("room_handler: OpenSSL has no randomness");
+  }
+  return hex_of(bits);
 }
 
 }  // namespace detail

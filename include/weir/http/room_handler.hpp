@@ -35,6 +35,9 @@
 /// weir_pass_{name}. Both belong to a device: a secret in cookie weir_device, which is set when the first ticket is given
 /// out, or in header X-Weir-Device (16 .. 128 characters), which comes first. Cookies are HttpOnly and SameSite=Lax.
 ///
+/// The status has room, state, epoch, head, tail, rate_per_s, waiting, as_of; with several lanes also `lanes`; and of a
+/// room that opens at a set time opens_at, commitment, seed (hexadecimal; null until it has opened): see room/lottery.hpp.
+///
 /// Times are ISO 8601 in UTC with milliseconds. A view has, whatever the state: state, position, ahead_live,
 /// position_upper (null where there is none), total_waiting, eta_s {p50, p90} or null, eta_known, poll_after_ms (null: no
 /// need), offer_expires_at, session_expires_at, lane, reason, as_of.

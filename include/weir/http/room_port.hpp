@@ -7,6 +7,8 @@
 #include <weir/room/waiting_room.hpp>
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 
 namespace weir::inline v0 {
@@ -54,6 +56,8 @@ class room_port {
   virtual bool set_mode(room_mode mode) = 0;
   virtual void advance(std::uint64_t n) = 0;
   [[nodiscard]] virtual room_snapshot snapshot() = 0;
+  [[nodiscard]] virtual std::string commitment() const = 0;
+  [[nodiscard]] virtual std::optional<lottery_seed> revealed_seed() = 0;
 };
 
 /// Of a `basic_waiting_room`, which outlives it.
@@ -91,6 +95,8 @@ class room_port_of final : public room_port {
   bool set_mode(room_mode mode) override { return room_.set_mode(mode); }
   void advance(std::uint64_t n) override { room_.advance(n); }
   [[nodiscard]] room_snapshot snapshot() override { return room_.snapshot(); }
+  [[nodiscard]] std::string commitment() const override { return room_.commitment(); }
+  [[nodiscard]] std::optional<lottery_seed> revealed_seed() override { return room_.revealed_seed(); }
 
  private:
   Room& room_;

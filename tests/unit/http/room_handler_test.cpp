@@ -168,6 +168,26 @@ TEST_F(room_http, joins_that_are_refused) {
   EXPECT_EQ(user.join().text("opens_at"), "null") << "that was then";
 }
 
+TEST_F(room_http, everybody_can_check_the_draw) {
+  room_config config = bank_teller(1);
+  config.opens_at = clock.now() + 90s;
+  serve(config);
+  const answer before = browser().get("status");
+  EXPECT_EQ(before.text("state"), "prequeue");
+  EXPECT_EQ(before.text("opens_at"), "2026-01-01T00:01:30.000Z");
+  EXPECT_EQ(before.text("commitment"), room->commitment());
+  EXPECT_EQ(before.text("seed"), "null");
+  clock.advance(90s);
+  room->pass();
+  const std::string seed = browser().get("status").text("seed");
+  ASSERT_EQ(seed.size(), 64U);
+  lottery_seed revealed{};
+  for (std::size_t i = 0; i < revealed.size(); ++i) {
+    revealed[i] = static_cast<std::uint8_t>(std::stoul(seed.substr(2 * i, 2), nullptr, 16));
+  }
+  EXPECT_EQ(commitment_of(revealed), before.text("commitment"));
+}
+
 TEST_F(room_http, lanes_have_names) {
   room_config config = bank_teller(1);
   config.lanes = {{.name = "members"}, {.name = "every\"body"}};
@@ -206,7 +226,7 @@ TEST_F(room_http, a_join_that_is_repeated_with_its_key_gets_one_seat) {
   EXPECT_EQ(user.join(R"({"subject": "other"})").error(), "key_reused");
   client stranger = browser();
   stranger.headers = user.headers;
-  stranger.cookies["weir_device"] = "somebody else's secret"[0] + std::string(20, 'x');
+  stranger.cookies["weir_device"] = std::string(20, 'x');
   EXPECT_EQ(stranger.join().status(), 201U) << "of another device";
   clock.advance(21s);
   EXPECT_EQ(user.join().status(), 201U) << "a minute later it is a new join";
