@@ -341,7 +341,13 @@ TEST(room_core, who_was_told_to_come_back_comes_before_who_asks_now) {
   ASSERT_EQ(room.claim(offered[3]).why, room_refusal::not_yet);
   room.complete(offered[0]);
   EXPECT_EQ(room.claim(offered[4]).why, room_refusal::not_yet) << "that place is for who came before";
+  request turn;
+  ASSERT_FALSE(room.core.wait_turn(turn, {offered[4], 0, 0}, room.now, room.fx)) << "the same in process";
   EXPECT_EQ(room.claim(offered[3]).why, room_refusal::none);
+  request revoked;
+  ASSERT_TRUE(room.core.revoke(revoked, offered[4], room.now, room.fx));
+  ASSERT_EQ(room.fx.ready.pop_front(), &turn) << "nobody waits for ever";
+  EXPECT_EQ(turn.answer.why, room_refusal::over);
 }
 
 // Lanes.
@@ -354,6 +360,8 @@ TEST(room_core, the_first_lane_is_first_and_the_others_get_their_share) {
     room.seat({.lane = 0});
     room.seat({.lane = 1});
   }
+  EXPECT_EQ(room.view({1, 1999}).position, room.core.lane(0).waiting() + room.core.lane(1).waiting())
+      << "those of the first lane are before it";
   room.wait(100s);
   const double vip = 2000.0 - static_cast<double>(room.core.lane(0).waiting());
   const double standard = 2000.0 - static_cast<double>(room.core.lane(1).waiting());
@@ -584,6 +592,8 @@ TEST(room_core, by_hand_only_those_are_let_in_who_are_called) {
   EXPECT_EQ(room.core.offered(), 0U);
   room.core.advance(2, room.now, room.fx);
   EXPECT_EQ(room.core.offered(), 2U);
+  room.wait(10s);
+  EXPECT_EQ(room.core.offered(), 2U) << "called once";
 }
 
 TEST(room_core, the_gate_takes_its_part) {
