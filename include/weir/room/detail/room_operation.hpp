@@ -201,7 +201,7 @@ inline void room_core::restore(const room_image& image, time_point now) {
     const room_image::lane& was = image.lanes[i];
     detail::room_lane& l = lanes_[i];
     l = detail::room_lane{config_.lanes[i], eta_of(config_, config_.lanes[i]), config_.presence, now, was.head};
-    l.reserved = l.asked = 0;
+    l.reserved = 0;
     const std::uint64_t tail = std::max(was.tail, was.drawn);
     l.restore(tail, std::max(tail, was.reserved), now);
     for (const auto& [first, gone] : was.gone) {
@@ -212,7 +212,7 @@ inline void room_core::restore(const room_image& image, time_point now) {
       }
     }
     l.restore_drawn(image.seed, was.drawn);
-    l.told_tail = l.line().tail();
+    l.told_tail = l.asked = l.line().tail();
     waiting_ += l.waiting();
   }
   for (const auto& was : image.sessions) {
