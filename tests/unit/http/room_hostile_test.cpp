@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 
 namespace weir::testing_http {
 namespace {
@@ -245,6 +246,56 @@ TEST_F(room_hostile, a_flood_of_keys_is_forgotten_and_not_kept) {
   EXPECT_EQ(join_with("a"), 201U) << "the oldest was forgotten";
   handler.emplace(http_config());
   handler->add(*room);
+}
+
+/// A room that has run out of memory.
+struct failing_room {
+  room_type& r;
+
+  [[noreturn]] static bool fail() { throw std::bad_alloc{}; }
+  [[nodiscard]] const room_config& config() const noexcept { return r.config(); }
+  [[nodiscard]] time_point now() const noexcept { return r.now(); }
+  static bool join(room_request&, const room_join&) { return fail(); }
+  static bool claim(room_request&, const seat_holder&) { return fail(); }
+  static bool revoke(room_request&, seat_id) { return fail(); }
+  static bool revoke_subject(room_request&, std::uint64_t) { return fail(); }
+  static room_answer look(const seat_holder&) { fail(); }
+  static seat_view look_at(const seat_holder&) { fail(); }
+  static room_answer leave(const seat_holder&) { fail(); }
+  static room_answer renew(const seat_holder&, std::uint64_t) { fail(); }
+  static room_answer complete(const seat_holder&, std::uint64_t) { fail(); }
+  [[nodiscard]] read_ticket read(std::string_view t, token_kind k, std::uint64_t b) const noexcept {
+    return r.read(t, k, b);
+  }
+  [[nodiscard]] seat_token ticket_for(seat_id s, std::uint64_t a, std::uint64_t b) const noexcept {
+    return r.ticket_for(s, a, b);
+  }
+  [[nodiscard]] seat_token pass_for(const seat_view& v, std::uint64_t b) const noexcept { return r.pass_for(v, b); }
+  static bool set_mode(room_mode) { return fail(); }
+  static void advance(std::uint64_t) { fail(); }
+  static room_snapshot snapshot() { fail(); }
+  [[nodiscard]] std::string commitment() const { return r.commitment(); }
+  [[nodiscard]] std::optional<lottery_seed> revealed_seed() { return r.revealed_seed(); }
+};
+
+TEST_F(room_hostile, whatever_goes_wrong_is_answered_once) {
+  failing_room failing{*room};
+  room_handler other{http_config()};
+  other.add(failing);
+  client c{other};
+  c.cookies = waits->cookies;
+  c.headers = {{"X-Operator", "yes"}, {"Idempotency-Key", "0123456789abcdef"}};
+  std::vector<std::pair<std::string, std::string>> all{{"POST", "tickets"}, {"POST", "tickets"}, {"GET", "status"}};
+  all.insert(all.end(), needs_seat.begin(), needs_seat.end());
+  all.insert(all.end(), operators.begin(), operators.end());
+  for (const auto& [method, path] : all) {
+    const std::string body = path == "advance" ? R"({"n": 1})" : path == "revoke" ? R"({"subject": "kim"})" : "";
+    const answer a = c.ask(method, path, body);
+    EXPECT_EQ(outcome(a), "500 internal") << path;
+    EXPECT_EQ(a.header("Retry-After"), "1");
+  }
+  c.cookies = inside->cookies;
+  for (const auto& [method, path] : needs_pass) EXPECT_EQ(outcome(c.ask(method, path)), "500 internal") << path;
 }
 
 }  // namespace
