@@ -57,6 +57,7 @@
 #include <weir/room/rank_index.hpp>
 #include <weir/room/room_config.hpp>
 #include <weir/room/room_effects.hpp>
+#include <weir/room/room_gate.hpp>
 #include <weir/room/room_image.hpp>
 #include <weir/room/room_store.hpp>
 #include <weir/room/seat.hpp>

@@ -22,6 +22,7 @@
 #include <weir/core/observer.hpp>
 #include <weir/room/lottery_commitment.hpp>
 #include <weir/room/room_core.hpp>
+#include <weir/room/room_gate.hpp>
 #include <weir/room/room_snapshot.hpp>
 #include <weir/room/room_store.hpp>
 #include <weir/room/seat_token.hpp>
@@ -61,12 +62,6 @@ struct read_ticket {
   seat_holder holder{};
   std::uint64_t session = 0;           ///< of a pass
   std::chrono::sys_seconds expires{};  ///< of a pass: by itself, not extended since
-};
-
-/// What lies behind the room, as seen by who is asked about it before every step.
-struct gate_reading {
-  double part = 1;       ///< [0, 1] of what is configured; 0: nobody
-  std::string reason{};  ///< in a few words, for the operator
 };
 
 template <signer Signer, clock_source Clock = default_clock, class Observer = null_observer>
