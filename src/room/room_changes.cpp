@@ -15,9 +15,7 @@ std::int64_t count_of(time_point t) noexcept { return t.time_since_epoch().count
 }  // namespace
 
 void room_file::store(const std::list<room_batch>& batches, wall_time wall) {
-  lanes_.clear();
-  blocks_.clear();
-  next_ending_ = next_entry_ = 0;
+  forget_change();
   const bool reserving = reserves(batches);
   // A number that power loss made us forget would be given out again.
   const bool harder = reserving && sync_ == room_sync::process;
@@ -28,8 +26,7 @@ void room_file::store(const std::list<room_batch>& batches, wall_time wall) {
     for (const room_batch& batch : batches) {
       for (const room_record& r : batch.records) apply(r);
     }
-    write_lanes();
-    write_blocks();
+    write_change();
     prune();
     file_.run("UPDATE meta SET seen = ?, seen_wall = ? WHERE id = ? AND owner = ?", count_of(seen_),
               std::chrono::duration_cast<duration>(wall.time_since_epoch()).count(), room_, owner_);
@@ -75,10 +72,24 @@ room_file::block& room_file::block_of(std::uint8_t lane, std::uint64_t place) {
   return b;
 }
 
+room_file::block& room_file::unknown_of(std::uint8_t lane, std::uint64_t place) {
+  const std::uint64_t k = place / rank_index::block_size;
+  const auto [found, fresh] = unknown_.try_emplace({lane, k});
+  block& b = found->second;
+  if (fresh) {
+    b.fill(0);
+    file_.each(
+        "SELECT bits FROM unknown WHERE room = ? AND lane = ? AND k = ?", [&](const sqlite_row& row) { row.array(0, b); },
+        room_, lane, k);
+  }
+  return b;
+}
+
 void room_file::set_gone(std::uint8_t lane, std::uint64_t place, bool gone) {
   std::uint64_t& word = block_of(lane, place)[place % rank_index::block_size / 64];
   const std::uint64_t bit = std::uint64_t{1} << place % 64;
   word = gone ? word | bit : word & ~bit;
+  unknown_of(lane, place)[place % rank_index::block_size / 64] &= ~bit;  // something is known
 }
 
 void room_file::apply(const room_record& r) {
@@ -169,6 +180,7 @@ void room_file::draw(std::uint8_t which, std::uint64_t n) {
       },
       room_, which);
   file_.run("DELETE FROM block WHERE room = ? AND lane = ?", room_, which);
+  file_.run("DELETE FROM unknown WHERE room = ? AND lane = ?", room_, which);
   for (const std::uint64_t place : places) set_gone(which, place, true);
 
   std::vector<std::pair<std::uint64_t, std::uint64_t>> endings;
@@ -180,17 +192,33 @@ void room_file::draw(std::uint8_t which, std::uint64_t n) {
   }
 }
 
-void room_file::write_lanes() {
+void room_file::write_change() {
   for (const auto& [i, l] : lanes_) {
     file_.run("INSERT OR REPLACE INTO lane VALUES (?, ?, ?, ?, ?)", room_, i, l.reserved, l.tail, l.drawn);
   }
+  write_blocks();
+}
+
+void room_file::forget_change() noexcept {
+  lanes_.clear();
+  blocks_.clear();
+  unknown_.clear();
+  next_ending_ = next_entry_ = 0;
 }
 
 void room_file::write_blocks() {
   for (const auto& [key, bits] : blocks_) {
     file_.run("INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?)", room_, key.first, key.second, bits);
   }
+  for (const auto& [key, bits] : unknown_) {
+    if (std::ranges::none_of(bits, [](std::uint64_t w) { return w != 0; })) {
+      file_.run("DELETE FROM unknown WHERE room = ? AND lane = ? AND k = ?", room_, key.first, key.second);
+    } else {
+      file_.run("INSERT OR REPLACE INTO unknown VALUES (?, ?, ?, ?, ?)", room_, key.first, key.second, load_, bits);
+    }
+  }
   blocks_.clear();
+  unknown_.clear();
 }
 
 // What nobody will ask for. A subject is kept for as long as it is known how its seat has ended.

@@ -14,15 +14,18 @@ namespace {
 
 constexpr std::int64_t application = 0x77656972;  // "weir"
 constexpr std::int64_t version = 1;
+constexpr std::int64_t loads_to_come_back = 16;  // for who joined just before a crash
 
 // Numbers and places have 64 bits and are stored as they are, with SQLite's sign. Times are nanoseconds of the steady clock
 // of `boot`; seen_wall is what the wall clock showed at `seen`.
 constexpr const char* schema = R"(
 CREATE TABLE meta (id INTEGER PRIMARY KEY, room TEXT NOT NULL UNIQUE, epoch INTEGER NOT NULL, mode INTEGER NOT NULL,
-  seed BLOB NOT NULL, owner INTEGER NOT NULL, boot TEXT NOT NULL, seen INTEGER NOT NULL, seen_wall INTEGER NOT NULL);
+  seed BLOB NOT NULL, loads INTEGER NOT NULL, owner INTEGER NOT NULL, boot TEXT NOT NULL, seen INTEGER NOT NULL, seen_wall INTEGER NOT NULL);
 CREATE TABLE lane (room INTEGER, lane INTEGER, reserved INTEGER NOT NULL, tail INTEGER NOT NULL, drawn INTEGER NOT NULL,
   PRIMARY KEY (room, lane)) WITHOUT ROWID;
 CREATE TABLE block (room INTEGER, lane INTEGER, k INTEGER, bits BLOB NOT NULL,
+  PRIMARY KEY (room, lane, k)) WITHOUT ROWID;
+CREATE TABLE unknown (room INTEGER, lane INTEGER, k INTEGER, load INTEGER NOT NULL, bits BLOB NOT NULL,
   PRIMARY KEY (room, lane, k)) WITHOUT ROWID;
 CREATE TABLE session (room INTEGER, lane INTEGER, place INTEGER, state INTEGER NOT NULL, id INTEGER NOT NULL,
   bind INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (room, lane, place)) WITHOUT ROWID;
@@ -85,8 +88,7 @@ room_image room_file::load(const room_config& config, const std::string& boot, t
   per_ = config.admit ? config.admit->per : duration{};
   // More than these no limit can ask for: see admission_pace.
   most_entries_ = config.admit ? std::min<std::uint64_t>(config.admit->permits, 1'000'000) : 0;
-  lanes_.clear();
-  blocks_.clear();
+  forget_change();
   room_image image;
   const lottery_seed drawn = random_seed();
   std::copy_n(drawn.begin(), sizeof owner_, reinterpret_cast<std::uint8_t*>(&owner_));
@@ -98,8 +100,10 @@ room_image room_file::load(const room_config& config, const std::string& boot, t
   } else if (boot.empty() || boot_ != boot) {
     translate(now, wall);
   }
-  file_.run("UPDATE meta SET owner = ?, boot = ?, seen = ?, seen_wall = ? WHERE id = ?", owner_, boot, count_of(now),
-            count_of(wall), room_);
+  file_.run("UPDATE meta SET loads = ?, owner = ?, boot = ?, seen = ?, seen_wall = ? WHERE id = ?", ++load_, owner_, boot,
+            count_of(now), count_of(wall), room_);
+  read_lanes(config, image);
+  leave_unknown(image);
   read_lanes(config, image);
   read_seats(image);
   read_entries(now, image);
@@ -114,7 +118,7 @@ room_image room_file::load(const room_config& config, const std::string& boot, t
 bool room_file::find(const room_config& config, room_image& into) {
   bool known = false;
   file_.each(
-      "SELECT id, epoch, mode, seed, boot FROM meta WHERE room = ?",
+      "SELECT id, epoch, mode, seed, boot, loads FROM meta WHERE room = ?",
       [&](const sqlite_row& row) {
         known = true;
         room_ = row.integer(0);
@@ -122,6 +126,7 @@ bool room_file::find(const room_config& config, room_image& into) {
         into.mode = static_cast<room_mode>(row.byte(2));
         row.array(3, into.seed);
         boot_ = row.text(4);
+        load_ = row.integer(5);
       },
       config.name);
   return known;
@@ -131,7 +136,7 @@ void room_file::create(const room_config& config, room_image& into) {
   into.epoch = 1;
   into.mode = config.opens_at ? room_mode::prequeue : room_mode::open;
   into.seed = random_seed();
-  file_.run("INSERT INTO meta VALUES (NULL, ?, 1, ?, ?, 0, '', 0, 0)", config.name, static_cast<std::uint8_t>(into.mode),
+  file_.run("INSERT INTO meta VALUES (NULL, ?, 1, ?, ?, 0, 0, '', 0, 0)", config.name, static_cast<std::uint8_t>(into.mode),
             into.seed);
   into.seed = {};
   if (!find(config, into)) throw std::runtime_error("the file is damaged: it forgets");
@@ -171,7 +176,7 @@ void room_file::translate(time_point now, wall_time wall) {
 }
 
 void room_file::read_lanes(const room_config& config, room_image& into) {
-  into.lanes.resize(config.lanes.size());
+  into.lanes.assign(config.lanes.size(), {});
   std::uint8_t i = 0;
   for (room_image::lane& l : into.lanes) {
     file_.each(
@@ -191,10 +196,28 @@ void room_file::read_lanes(const room_config& config, room_image& into) {
     room_image::lane& l = into.lanes[row.byte(0)];
     l.head = std::min(l.head, row.bits(1));
   };
-  if (config.lapsed == after_lapse::requeue_front)
+  for (room_image::lane& l : into.lanes) {
+    if (!l.unknown.empty()) l.head = std::min(l.head, l.unknown.front().first);
+  }
+  if (config.lapsed == after_lapse::requeue_front) {
     file_.each("SELECT lane, place FROM session WHERE room = ?", keep, room_);
+  }
   file_.each("SELECT lane, place FROM ending WHERE room = ? AND state = ?", keep, room_,
              static_cast<std::uint8_t>(seat_state::abandoned));
+}
+
+void room_file::leave_unknown(const room_image& image) {
+  file_.run("DELETE FROM unknown WHERE room = ? AND load <= ?", room_, load_ - loads_to_come_back);
+  std::uint8_t i = 0;
+  for (const room_image::lane& l : image.lanes) {
+    for (std::uint64_t place = l.tail; place < l.reserved; ++place) {
+      set_gone(i, place, true);
+      unknown_of(i, place)[place % rank_index::block_size / 64] |= std::uint64_t{1} << place % 64;
+    }
+    if (l.tail < l.reserved) lane(i).tail = l.reserved;
+    ++i;
+  }
+  write_change();
 }
 
 void room_file::read_blocks(std::uint8_t lane, room_image::lane& into) {
@@ -218,6 +241,13 @@ void room_file::read_blocks(std::uint8_t lane, room_image::lane& into) {
         }
         whole = live == 0;
         into.head = whole ? first + rank_index::block_size : live - 1;
+      },
+      room_, lane);
+  file_.each(
+      "SELECT k, bits FROM unknown WHERE room = ? AND lane = ? ORDER BY k",
+      [&](const sqlite_row& row) {
+        into.unknown.emplace_back(row.bits(0) * rank_index::block_size, block{});
+        row.array(1, into.unknown.back().second);
       },
       room_, lane);
 }

@@ -50,6 +50,8 @@ class room_file {
   void create(const room_config& config, room_image& into);
   /// Times of another boot become times of this one.
   void translate(time_point now, wall_time wall);
+  /// Of what was reserved nobody knows how much was given out: it is not in line, and each may come back.
+  void leave_unknown(const room_image& image);
   void read_lanes(const room_config& config, room_image& into);
   void read_blocks(std::uint8_t lane, room_image::lane& into);
   void read_seats(room_image& into);
@@ -58,19 +60,22 @@ class room_file {
   /// What one transaction changes is kept here until its end, and forgotten if it fails.
   lane_row& lane(std::uint8_t i);
   block& block_of(std::uint8_t lane, std::uint64_t place);
+  block& unknown_of(std::uint8_t lane, std::uint64_t place);
   void set_gone(std::uint8_t lane, std::uint64_t place, bool gone);
   void apply(const room_record& r);
   void add_ending(const room_record& r);
   void add_entry(time_point at);
   void draw(std::uint8_t lane, std::uint64_t n);
-  void write_lanes();
   void write_blocks();
+  void write_change();
+  void forget_change() noexcept;
   void prune();
   [[nodiscard]] bool reserves(const std::list<room_batch>& batches) const;
 
   sqlite_file file_;
   room_sync sync_;
   std::int64_t room_ = 0;   // its row
+  std::int64_t load_ = 0;   // how often it has been loaded
   std::int64_t owner_ = 0;  // of what this object may write
   lottery_seed seed_{};
   std::string boot_;
@@ -82,7 +87,7 @@ class room_file {
   std::map<std::uint8_t, std::uint64_t> reserved_;  // and stored
 
   std::map<std::uint8_t, lane_row> lanes_;
-  std::map<block_key, block> blocks_;
+  std::map<block_key, block> blocks_, unknown_;
   std::uint64_t next_ending_ = 0, next_entry_ = 0;  // 0: not asked yet
   time_point last_entry_{};
 };

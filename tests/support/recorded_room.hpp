@@ -30,20 +30,25 @@ class recorded_room {
         break;
       case gone:
         gone_.insert(k);
+        seen_.insert(k);
+        std::erase_if(endings_, [&](const auto& e) { return e.first == k; });
         endings_.emplace_back(k, r.state);
         break;
       case back:
         gone_.erase(k);
+        seen_.insert(k);
         sessions_.erase(k);
         std::erase_if(endings_, [&](const auto& e) { return e.first == k; });
         break;
       case offered:
         gone_.insert(k);
+        seen_.insert(k);
         sessions_[k] = {r.lane, r.number, seat_state::offered, 0, 0, r.at, r.until};
         has_offered_.insert(k);
         break;
       case entered:
         gone_.insert(k);
+        seen_.insert(k);
         sessions_[k] = {r.lane, r.number, seat_state::active, r.other, r.bind, r.at, r.until};
         entries_.push_back(r.at);
         has_entered_.emplace(k, r.other);
@@ -63,6 +68,12 @@ class recorded_room {
           places.emplace(lane, lane == r.lane && number < r.number ? draw.rank_of(number) : number);
         }
         gone_ = std::move(places);
+        for (const auto& u : unknown_) {
+          for (std::uint64_t n = u.from; u.lane == r.lane && n < u.to; ++n) {
+            if (!seen_.contains({r.lane, n})) gone_.emplace(r.lane, draw.rank_of(n));
+          }
+        }
+        std::erase_if(unknown_, [&](const unknown_range& u) { return u.lane == r.lane; });
         for (auto& [k2, state] : endings_) {
           if (k2.first == r.lane) k2.second = draw.rank_of(k2.second);
         }
@@ -73,6 +84,18 @@ class recorded_room {
     }
   }
 
+  /// A room begins again: of what was reserved nobody knows how much was given out.
+  [[nodiscard]] room_image load(std::size_t lanes) {
+    const room_image now = image(lanes);
+    for (std::uint8_t i = 0; i < lanes; ++i) {
+      const auto& l = now.lanes[i];
+      if (l.reserved <= l.tail) continue;
+      unknown_.push_back({i, l.tail, l.reserved});
+      std::erase_if(seen_, [&](const key& k) { return k.first == i && k.second >= l.tail && k.second < l.reserved; });
+      tail_[i] = l.reserved;
+    }
+    return image(lanes);
+  }
   [[nodiscard]] room_image image(std::size_t lanes) const {
     room_image im{.epoch = 1, .mode = mode_, .seed = seed};
     for (std::uint8_t i = 0; i < lanes; ++i) {
@@ -85,6 +108,21 @@ class recorded_room {
         if (lane != i) continue;
         blocks[place / 4096 * 4096][place % 4096 / 64] |= std::uint64_t{1} << place % 64;
         if (place >= l.tail) l.tail = place + 1;  // who is known to have gone had come
+      }
+      std::map<std::uint64_t, std::array<std::uint64_t, 64>> unknown;
+      for (const auto& u : unknown_) {
+        for (std::uint64_t n = u.from; u.lane == i && n < u.to; ++n) {
+          unknown[n / 4096 * 4096][n % 4096 / 64] |= std::uint64_t{1} << n % 64;
+        }
+      }
+      for (const auto& [lane, n] : seen_) {
+        if (const auto f = unknown.find(n / 4096 * 4096); lane == i && f != unknown.end()) {
+          f->second[n % 4096 / 64] &= ~(std::uint64_t{1} << n % 64);
+        }
+      }
+      for (const auto& [first, bits] : unknown) {
+        for (std::size_t w = 0; w < bits.size(); ++w) blocks[first][w] |= bits[w];
+        l.unknown.emplace_back(first, bits);
       }
       for (const auto& block : blocks) l.gone.push_back(block);
       im.lanes.push_back(std::move(l));
@@ -103,7 +141,13 @@ class recorded_room {
 
  private:
   std::map<std::uint8_t, std::uint64_t> reserved_, tail_, drawn_;
+  struct unknown_range {
+    std::uint8_t lane;
+    std::uint64_t from, to;
+  };
   std::set<key> gone_;
+  std::vector<unknown_range> unknown_;
+  std::set<key> seen_;  // something was said of them
   std::map<key, room_image::session> sessions_;
   std::vector<std::pair<key, seat_state>> endings_;
   std::map<key, room_image::subject> subjects_;  // by seat

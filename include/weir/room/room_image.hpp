@@ -17,12 +17,17 @@ namespace weir::inline v0 {
 
 /// Times are on the room's own time line: the store has translated them.
 struct room_image {
+  /// The first place of rank_index::block_size, and a bit for each.
+  using block = std::pair<std::uint64_t, std::array<std::uint64_t, rank_index::block_size / 64>>;
+
   struct lane {
     std::uint64_t reserved = 0;  ///< numbers below it may have been given out
     std::uint64_t tail = 0;      ///< numbers below it have been
-    /// Places that are not in the line any more, a bit each, by blocks of rank_index::block_size: the first place of each.
-    /// Blocks that are not there: everybody waits; those before the first: nobody does.
-    std::vector<std::pair<std::uint64_t, std::array<std::uint64_t, rank_index::block_size / 64>>> gone{};
+    /// Places that are not in the line any more. Blocks that are not there: everybody waits; those before the first:
+    /// nobody does.
+    std::vector<block> gone{};
+    /// Of these, what was reserved when the room began again, and has not been seen since: who has one may take its place.
+    std::vector<block> unknown{};
     std::uint64_t head = 0;   ///< places before it are gone
     std::uint64_t drawn = 0;  ///< places below it were drawn by `seed`
   };

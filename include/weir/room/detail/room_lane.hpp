@@ -10,12 +10,15 @@
 #include <weir/room/presence_map.hpp>
 #include <weir/room/rank_index.hpp>
 #include <weir/room/room_config.hpp>
+#include <weir/room/room_image.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <deque>
 #include <limits>
 #include <optional>
+#include <vector>
 
 namespace weir::inline v0::detail {
 
@@ -147,7 +150,26 @@ class room_lane {
     unknown_from_ = tail;
     unknown_to_ = reserved;
   }
-  [[nodiscard]] bool is_unknown(std::uint64_t place) const noexcept {
+  /// The same of some that have been restored and do not wait. Errors: std::bad_alloc.
+  void restore_unknown(const room_image::block& block) {
+    unknown_.push_back(block);
+    for (std::size_t w = 0; w < block.second.size(); ++w) {
+      for (std::uint64_t bits = block.second[w]; bits != 0; bits &= bits - 1) {
+        there_.keep(block.first + w * 64 + static_cast<std::uint64_t>(std::countr_zero(bits)));
+      }
+    }
+  }
+  /// Was found absent before the restart, and its place is still kept. Precondition: is restored, and does not wait.
+  void restore_absent(std::uint64_t place) noexcept { there_.keep(place); }
+  /// Whether it was one of those of whom nobody knew; it is not any more.
+  bool take_unknown(std::uint64_t place) noexcept {
+    for (auto& [first, bits] : unknown_) {
+      if (place < first || place - first >= block_size) continue;
+      std::uint64_t& word = bits[(place - first) / 64];
+      const bool was = (word >> place % 64 & 1) != 0;
+      word &= ~(std::uint64_t{1} << place % 64);
+      if (was) return true;
+    }
     return place >= unknown_from_ && place < unknown_to_;
   }
   void restore_drawn(const lottery_seed& seed, std::uint64_t n) {
@@ -178,6 +200,7 @@ class room_lane {
   std::deque<time_point> turns_;  // of each block, the next one
   std::uint64_t turns_base_;      // of the first block, in blocks
   std::uint64_t unknown_from_ = 0, unknown_to_ = 0;
+  std::vector<room_image::block> unknown_;
 };
 
 }  // namespace weir::inline v0::detail

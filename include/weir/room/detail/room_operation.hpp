@@ -211,6 +211,7 @@ inline void room_core::restore(const room_image& image, time_point now) {
         }
       }
     }
+    for (const room_image::block& block : was.unknown) l.restore_unknown(block);
     l.restore_drawn(image.seed, was.drawn);
     l.told_tail = l.asked = l.line().tail();
     waiting_ += l.waiting();
@@ -220,14 +221,21 @@ inline void room_core::restore(const room_image& image, time_point now) {
     sessions_.reserve_one();
     restore_session(was, now);
   }
-  for (const auto& was : image.endings) ended_.add(detail::key_of(was.lane, was.place), {.state = was.state});
+  for (const auto& was : image.endings) {
+    if (was.state != seat_state::abandoned) {
+      ended_.add(detail::key_of(was.lane, was.place), {.state = was.state});
+    } else if (was.lane < lanes_.size()) {
+      lanes_[was.lane].restore_absent(was.place);
+      ++totals_.abandoned;
+    }
+  }
   for (const auto& was : image.subjects) {
     const auto found = subjects_.find(was.subject, config_.seats_per_subject, [&](seat_id s) { return lives(s); });
     if (found.key != 0) subjects_.put(found.key, {was.seat, was.bind}, [&](seat_id s) { return lives(s); });
   }
   pace_.restore(image.entries, now);
   see_if_it_moves(now);
-  totals_.joined = waiting_ + sessions_.offered() + sessions_.active();
+  totals_.joined = waiting_ + sessions_.offered() + sessions_.active() + totals_.abandoned;
 }
 
 inline void room_core::restore_session(const room_image::session& was, time_point now) {

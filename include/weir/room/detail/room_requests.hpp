@@ -123,7 +123,7 @@ inline room_answer room_core::look(const seat_holder& who, time_point now, room_
       charge(now);
       ++waiting_;
       if (l.waiting() == 1) watch_or_not(l, now);
-      ++(l.is_unknown(place) ? totals_.joined : totals_.rejoined);
+      ++(l.take_unknown(place) ? totals_.joined : totals_.rejoined);
       (void)note({.what = room_record::kind::back, .lane = who.seat.lane, .number = place}, fx);
       changed(key, seat_state::abandoned, waiting_state(), now);
       if (l.waiting() == 1) go_on(now, fx);
