@@ -257,7 +257,6 @@ http_response hosted_room::claimed(const room_answer& a, const seat_holder& who)
   if (a.why != room_refusal::not_yet) return refused(a, who);
   seat_view view = a.view;
   view.poll_after = std::max(view.poll_after, a.retry_after);
-  if (view.poll_after <= duration::zero()) view.poll_after = room_->config().polls.shortest;
   return view_response(202, view);
 }
 

@@ -461,5 +461,10 @@ TEST_F(room_http, rooms_have_paths) {
   EXPECT_FALSE(room_handler::is_for_rooms("/roomsx"));
 }
 
+TEST(room_hash, is_the_front_of_sha_256) {
+  EXPECT_EQ(room_hash("abc"), 0xba7816bf8f01cfea) << "FIPS 180-4's example";
+  EXPECT_EQ(room_hash(""), 0xe3b0c44298fc1c14);
+}
+
 }  // namespace
 }  // namespace weir::testing_http
