@@ -1,5 +1,5 @@
-# weir_test(NAME [LIBRARIES ...] [IN_ONE] SOURCES ...): a GoogleTest program whose cases ctest runs one by one; IN_ONE: all in
-# one process, since they share something that is costly to start.
+# weir_test(NAME [LIBRARIES ...] [IN_ONE] [TIMEOUT SECONDS] SOURCES ...): a GoogleTest program whose cases ctest runs one by
+# one; IN_ONE: all in one process, since they share something that is costly to start.
 include(GoogleTest)
 
 # Compiling GoogleTest's headers is most of a small test's cost: programs that need nothing but weir share one PCH.
@@ -16,7 +16,10 @@ target_link_libraries(weir_test_pch PRIVATE weir_test_flags)
 target_precompile_headers(weir_test_pch PRIVATE ${weir_test_pch})
 
 function(weir_test name)
-  cmake_parse_arguments(arg "IN_ONE" "" "SOURCES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(arg "IN_ONE" "TIMEOUT" "SOURCES;LIBRARIES" ${ARGN})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE weir_test_flags ${arg_LIBRARIES})
   if(arg_LIBRARIES)
@@ -26,8 +29,8 @@ function(weir_test name)
   endif()
   if(arg_IN_ONE)
     add_test(NAME ${name} COMMAND ${name})
-    set_tests_properties(${name} PROPERTIES TIMEOUT 120)
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT})
   else()
-    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
+    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${arg_TIMEOUT})
   endif()
 endfunction()
