@@ -30,8 +30,8 @@ std::string hosted_room::status_text() {
     }
     text.close_list();
   }
-  if (room_->config().opens_at) {
-    text.add("opens_at", now().of(*room_->config().opens_at)).add("commitment", room_->commitment());
+  if (const auto opens = room_->config().opens_at) {
+    text.add("opens_at", now().of(*opens)).add("commitment", room_->commitment());
     const auto seed = room_->revealed_seed();
     seed ? text.add("seed", hex_of(*seed)) : text.null("seed");
   }
