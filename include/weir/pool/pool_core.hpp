@@ -60,7 +60,7 @@ class pool_core : public detail::pool_watching {
     if (c.deadline <= now) return ++counts_.expired, why = errc::expired, nullptr;
     why = errc::over_capacity;
     if (by_tenants() ? !queue_.may_take(c.tenant, 1) || queue_.first() != nullptr : !queue_.empty()) return nullptr;
-    pool_slot* slot = next_fresh(table_.count(slot_state::validating) == 0, now, fx);
+    pool_slot* slot = next_fresh(answering() == 0, now, fx);
     if (slot == nullptr) return note_whether_full(), nullptr;
     use(*slot, c.tag, where, c.tenant, now);
     return slot;
@@ -89,8 +89,8 @@ class pool_core : public detail::pool_watching {
     w.deadline =
         std::min(w.deadline, config_.acquire_timeout == duration::max() ? never : later(now, config_.acquire_timeout));
     // A connection under way that nobody else waits for: no need to guess.
-    const bool on_its_way = table_.count(slot_state::connecting) + table_.count(slot_state::validating) > queue_.size() &&
-                            queue_.may_take(w.tenant, 1);
+    const bool on_its_way =
+        table_.count(slot_state::connecting) + answering() > queue_.size() && queue_.may_take(w.tenant, 1);
     note_whether_full();
     if (const auto why = queue_.enqueue(w, now, on_its_way ? now : never)) return why;
     settle(now, fx);
@@ -161,6 +161,7 @@ class pool_core : public detail::pool_watching {
   /// now. false: a connection that nobody wants any more, since the pool was closed; it is to be reported as failed.
   bool take_up(pool_slot& slot, time_point now) noexcept {
     if (closed_ && slot.state() == slot_state::connecting) return false;
+    forget_that_it_is_late(slot);
     set_clock(slot, seen(now));
     return true;
   }
@@ -206,6 +207,7 @@ class pool_core : public detail::pool_watching {
     now = seen(now);
     assert(slot.state() == slot_state::validating);
     alive = alive && !slot.overdue;
+    forget_that_it_is_late(slot);
     (alive ? durations_.validated : durations_.not_validated).record(elapsed(slot.began, now));
     slot.fresh_until = later(now, config_.validate_after_idle);
     plan_keepalive(slot, now);
@@ -297,7 +299,7 @@ class pool_core : public detail::pool_watching {
     now = seen(now);
     discard_all(close_reason::invalidated, now, fx);
     pool_event e{.name = name_, .kind = pool_event_kind::invalidated, .at = now};
-    why.copy(e.note, sizeof e.note - 1);
+    why.copy(e.note, detail::fitting(why, sizeof e.note - 1));
     remember(std::move(e));
     settle(now, fx);
   }
@@ -364,6 +366,9 @@ class pool_core : public detail::pool_watching {
   }
 
  private:
+  void forget_that_it_is_late(pool_slot& slot) noexcept {
+    if (std::exchange(slot.overdue, false) && slot.state() == slot_state::validating) --late_answers_;
+  }
   void note_whether_full() noexcept {
     was_full_ = was_full_ || (table_.occupied() >= config_.max_size && table_.first_idle() == nullptr);
   }
@@ -392,7 +397,7 @@ class pool_core : public detail::pool_watching {
   void serve(time_point now, pool_effects& fx) {
     if (suspended_ || closed_) return;
     while (!queue_.empty()) {
-      const bool ask = table_.count(slot_state::validating) < queue_.servable();
+      const bool ask = answering() < queue_.servable();
       pool_slot* slot = next_fresh(ask, now, fx);
       if (slot == nullptr) {
         if (!ask || table_.first_idle() == nullptr) return;
@@ -408,7 +413,7 @@ class pool_core : public detail::pool_watching {
   [[nodiscard]] std::uint32_t attempts_needed() const noexcept {
     const auto less = [](std::uint32_t a, std::uint32_t b) { return a > b ? a - b : 0; };
     // Who may not have one whatever there is, does not need one.
-    std::uint32_t need = less(queue_.servable(), table_.count(slot_state::validating));
+    std::uint32_t need = less(queue_.servable(), answering());
     need = std::max(need, less(std::max(config_.min_size, watches_want()), table_.alive()));
     if (config_.min_idle != 0) need = std::max(need, less(config_.min_idle, table_.in_state(slot_state::idle)));
     need += renewal_.demand();

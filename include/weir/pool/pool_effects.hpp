@@ -91,7 +91,7 @@ struct pool_event {
   time_point at{};
   pool_slot::use user{};                           ///< who has, or had, the connection, and where it was seen
   std::shared_ptr<const connect_failure> cause{};  ///< nullptr: there was no memory for it
-  /// Why: what `discard` (reason discarded) or `invalidate` was told, cut off after 31 characters.
+  /// Why: what `discard` (reason discarded) or `invalidate` was told, cut off after 31 bytes.
   char note[detail::shared_text::most + 1]{};
 };
 

@@ -68,7 +68,7 @@ inline void explain_line(const pool_core& core, time_point now, pool_explanation
     if (w.deadline != never) e.remaining = std::max(duration::zero(), elapsed(now, w.deadline));
     e.tenant = w.tenant;
     e.priority = w.priority;
-    w.tag.copy(e.tag, sizeof e.tag - 1);
+    w.tag.copy(e.tag, fitting(w.tag, sizeof e.tag - 1));
     e.file = w.site.file_name();
     e.line = w.site.line();
   }

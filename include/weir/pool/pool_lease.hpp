@@ -46,9 +46,9 @@ class [[nodiscard]] pool_lease {
   void release_clean() noexcept { end(give_back::clean); }
   /// It is of no use any more: the pool closes it, and takes it for broken: some such within a moment, and the others are
   /// not trusted either (pool_config.purge_after). What works, but is not wanted, is taken out by `detach`. `why`: for its
-  /// event; cut off after 31 characters.
+  /// event; cut off after 31 bytes.
   void discard(std::string_view why = {}) noexcept {
-    if (slot_ != nullptr) slot_->note[why.copy(slot_->note, sizeof slot_->note - 1)] = '\0';
+    if (slot_ != nullptr) slot_->note[why.copy(slot_->note, detail::fitting(why, sizeof slot_->note - 1))] = '\0';
     end(give_back::discard);
   }
   /// Takes the connection out of the pool, which may open another one in its place. Errors: what its move throws; it is

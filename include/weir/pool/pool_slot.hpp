@@ -48,7 +48,15 @@ inline constexpr std::string_view close_reason_names[close_reason_count] = {
 
 namespace detail {
 
-/// A short text that one thread writes while others may read it: cut off after 31 characters, never mixed up if the reader
+/// How much of `text` goes into `most` bytes: all, or so much that no character of UTF-8 is cut in two.
+[[nodiscard]] inline std::size_t fitting(std::string_view text, std::size_t most) noexcept {
+  if (text.size() <= most) return text.size();
+  std::size_t at = most;
+  while (at != 0 && most - at < 3 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) --at;
+  return at;
+}
+
+/// A short text that one thread writes while others may read it: cut off after 31 bytes, never mixed up if the reader
 /// checks a version around it.
 class shared_text {
  public:
@@ -57,7 +65,7 @@ class shared_text {
   void assign(std::string_view text) noexcept {
     if (text.empty()) return words_[0].store(0, relaxed);
     std::array<char, sizeof(words_)> bytes{};
-    std::memcpy(bytes.data(), text.data(), std::min(text.size(), most));
+    std::memcpy(bytes.data(), text.data(), fitting(text, most));
     for (std::size_t i = 0; i < words_.size(); ++i) {
       std::uint64_t word = 0;
       std::memcpy(&word, bytes.data() + i * sizeof word, sizeof word);
@@ -155,9 +163,12 @@ class alignas(detail::cache_line) pool_slot : public detail::list_hook {
   /// How long its connections have been in use, all together and without what they were lost. Under the pool's lock.
   [[nodiscard]] duration in_use_until(time_point now) const noexcept {
     if (state() == slot_state::lost) return counted;
+    // In this order: a use that ends meanwhile is missing for a moment, and not counted twice.
+    const duration ended = held.sum();
+    std::atomic_thread_fence(detail::acquire);
     const time_point taken = since();
     const bool runs = state() == slot_state::in_use && taken != never;
-    return held.sum() - uncounted + (runs ? std::max(duration::zero(), elapsed(taken, now)) : duration::zero());
+    return ended - uncounted + (runs ? std::max(duration::zero(), elapsed(taken, now)) : duration::zero());
   }
   /// `never`: it is nobody's, or was taken just now.
   [[nodiscard]] time_point since() const noexcept { return time_point{duration{since_.load(detail::relaxed)}}; }

@@ -45,7 +45,7 @@ struct pool_advice {
   bool never_full = false;           ///< for the last 24 hours there was always room: max_size was not needed
   std::uint32_t most_in_use = 0;     ///< in that time, as far as was seen; 0 without never_full
   double opened_per_minute = 0;      ///< connections
-  bool churns = false;               ///< that is more than there are: they do not live for a minute
+  bool churns = false;               ///< that is more than there may be: they do not live for a minute
   double waits_for_connect = 0;      ///< share of acquires that waited for a connection to be opened
   bool min_idle_is_too_low = false;  ///< that is more than 1 %: the longest waits are those
 

@@ -16,6 +16,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <latch>
 #include <memory>
 #include <optional>
@@ -76,13 +77,20 @@ struct scripted {
 };
 static_assert(pool_backend<scripted>);
 
+struct calling_observer {
+  const std::function<void(const pool_event&)>* what;
+  void on(const pool_event& e) {
+    if (*what) (*what)(e);
+  }
+};
+
 class AsioPool : public testing::Test {
  protected:
-  using pool_type = basic_pool<scripted, asio::any_io_executor, manual_clock>;
+  using pool_type = basic_pool<scripted, asio::any_io_executor, manual_clock, calling_observer>;
   using answer = pool_result<pool_type::lease>;
 
   pool_type make(const pool_config& config = {}) {
-    return pool_type{context->get_executor(), scripted{&s}, config, {}, clock};
+    return pool_type{context->get_executor(), scripted{&s}, config, {&when_told}, clock};
   }
   void run() {
     context->restart();
@@ -94,6 +102,7 @@ class AsioPool : public testing::Test {
 
   script s;
   manual_clock clock;
+  std::function<void(const pool_event&)> when_told;
   std::optional<asio::io_context> context{std::in_place, 1};
 };
 
@@ -352,6 +361,25 @@ TEST_F(AsioPool, ADrainLeavesNoSocketsAndCutsAttemptsShort) {
   ASSERT_TRUE(drained && *drained);
   EXPECT_TRUE((*drained)->is_complete());
   EXPECT_EQ(s.closes, 2);
+}
+
+// Its first step comes after the end of the one that decided it, in which an observer, or another thread, does something.
+TEST_F(AsioPool, WhatIsUnwantedBeforeItBeginsIsCancelledToo) {
+  auto pool = make({.max_size = 2, .min_size = 1});
+  run();
+  std::optional<answer> a;
+  ask(pool, a);
+  run();
+  ASSERT_TRUE(a && *a);
+  s.hangs = true;
+  when_told = [&](const pool_event& e) {
+    if (e.kind == pool_event_kind::closed) pool.close();
+  };
+  (*a)->discard();
+  EXPECT_EQ(pool.snapshot().now.connecting, 1u) << "in the place of what was discarded";
+  run();
+  EXPECT_EQ(s.cancelled, 1);
+  EXPECT_EQ(pool.snapshot().now.total(), 0u);
 }
 
 TEST_F(AsioPool, DrainsAndReadinessCanBeGivenUp) {

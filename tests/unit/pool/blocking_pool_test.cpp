@@ -157,6 +157,9 @@ TEST_F(BlockingPool, WhoEndsAConnectionMaySayWhy) {
   pool.try_acquire()->discard();
   while (pool.tick()) {
   }
+  pool.invalidate("der n\u00e4chste Server \u00fcbernimmt\u00e4\u00e4");
+  EXPECT_NE(to_json(pool.explain()).find("\"note\":\"der n\u00e4chste Server \u00fcbernimmt\""), std::string::npos)
+      << "no half characters";
   pool.invalidate("failover");
   const pool_explanation e = pool.explain();
   ASSERT_GE(e.event_count, 4u);
@@ -645,6 +648,31 @@ TEST(BlockingPoolThreads, ConnectsThatHangKeepNobodyElseFromBeingServed) {
   }
 }
 
+TEST(BlockingPoolThreads, WhatDoesNotAnswerInTimeKeepsNobodyFromGettingAnother) {
+  struct state {
+    std::atomic<int> connects{0};
+    std::atomic<bool> released{false};
+  };
+  struct silent {
+    struct connection {
+      int number;
+    };
+    state* s;
+    connection connect(const connect_context&) { return {++s->connects}; }
+    void validate(connection&) { s->released.wait(false); }
+  };
+  state s;
+  {
+    basic_blocking_pool<silent> pool{
+        silent{&s}, {.max_size = 2, .acquire_timeout = 20s, .validate_after_idle = 0s, .validate_timeout = 1ms}};
+    EXPECT_TRUE(pool.acquire());
+    auto lease = pool.acquire();  // nobody but a thread of the pool's own sees that it takes too long
+    EXPECT_EQ(lease ? (*lease)->number : 0, 2);
+    s.released = true;
+    s.released.notify_all();
+  }
+}
+
 TEST(BlockingPoolThreads, ThereAreAsManyAsAttemptsMayRun) {
   struct state {
     std::atomic<int> connects{0};
@@ -681,16 +709,50 @@ TEST(BlockingPoolThreads, TheHandleMayGoOnAThreadOfThePool) {
     }
   };
   const auto let_go = std::make_shared<std::function<void()>>();
-  std::atomic<bool> made{false};
+  std::atomic<bool> made{false}, gone{false};
   std::optional<basic_blocking_pool<suicidal>> pool;
   *let_go = [&] {
     while (!made) std::this_thread::yield();
     pool.reset();
+    gone = true;
   };
   pool.emplace(suicidal{let_go}, pool_config{.max_size = 2, .min_size = 2, .max_connecting = 1});
   made = true;
-  while (let_go.use_count() > 1) std::this_thread::yield();
+  while (!gone || let_go.use_count() > 1) std::this_thread::yield();
   EXPECT_FALSE(pool);
+}
+
+struct slow_observer {
+  struct state {
+    std::atomic<bool> suspected{false}, inside{false}, go_on{false};
+  };
+  state* s;
+  std::shared_ptr<int> pool = std::make_shared<int>();
+  void on(const pool_event& e) {
+    if (e.kind == pool_event_kind::suspected_leak) s->suspected = true;
+    if (e.kind != pool_event_kind::returned_leak) return;
+    s->inside = true;
+    while (!s->go_on) std::this_thread::yield();
+  }
+};
+
+// The connection is idle by then, and the pool could be closed and gone.
+TEST(BlockingPoolThreads, WhoGivesBackKeepsThePoolUntilEverybodyHasBeenTold) {
+  slow_observer::state s;
+  slow_observer observer{&s};
+  std::optional<basic_blocking_pool<plain, default_clock, slow_observer>> pool;
+  pool.emplace(plain{}, pool_config{.max_size = 1, .leak_after = 1ms}, observer);
+  auto lease = pool->acquire();
+  ASSERT_TRUE(lease);
+  while (!s.suspected) std::this_thread::yield();
+  {
+    std::jthread gives_back{[l = std::move(*lease)]() mutable { l.release(); }};
+    while (!s.inside) std::this_thread::yield();
+    pool.reset();
+    EXPECT_EQ(observer.pool.use_count(), 2) << "its observer, and so the pool, has gone";
+    s.go_on = true;
+  }
+  EXPECT_EQ(observer.pool.use_count(), 1);
 }
 
 TEST(BlockingPoolThreads, WaitersAreServedAndSentAway) {

@@ -354,6 +354,33 @@ TEST(PoolCore, WhatTakesTooLongIsReportedOverdueOnce) {
   EXPECT_FALSE(w.done);
 }
 
+// In a blocking pool nobody can call it back, however long it takes.
+TEST(PoolCore, WhatDoesNotAnswerInTimeKeepsNobodyFromGettingAnother) {
+  pool_driver pool{{.max_size = 3, .min_size = 2, .validate_timeout = 100ms}, {.validates = true}};
+  pool.finish_jobs();
+  pool.finish_jobs();
+  pool.pass(2s);
+  auto& w = pool.ask();
+  ASSERT_EQ(pool.validating.size(), 1u);
+  pool.pass(100ms);
+  ASSERT_EQ(pool.validating.size(), 2u) << "the other one is asked";
+  EXPECT_TRUE(pool.connecting.empty());
+  pool.pass(100ms);
+  ASSERT_EQ(pool.connecting.size(), 1u) << "and then another one is opened";
+  pool.connect_ok();
+  EXPECT_TRUE(w.granted());
+  pool.validate_ends(true);
+  pool.validate_ends(true);
+  EXPECT_EQ(pool.closed_for(close_reason::validation), 2u);
+  pool.finish_jobs();
+  pool.pass(2s);
+  pool.ask();
+  EXPECT_EQ(pool.validating.size(), 1u);
+  EXPECT_TRUE(pool.core->take_up(*pool.validating[0], pool.now += 200ms)) << "which had to wait for a thread";
+  pool.validate_ends(true);
+  EXPECT_EQ(pool.finished.size(), 2u);
+}
+
 // Between being told and acting on it, a shell may find the place at its next job.
 TEST(PoolCore, WhatIsOverdueHasANumberOfItsOwn) {
   pool_driver pool{{.max_size = 1, .connect_timeout = 100ms, .down_after = 9, .probe = {.initial = 1ms, .cap = 1ms}}};

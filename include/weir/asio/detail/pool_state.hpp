@@ -102,30 +102,34 @@ class asio_pool_state final
     if (context_is_gone_.load(acquire) || context_->is_down.load(acquire)) return give_up_without_context(slot);
     // Of its own, so that a late cancellation of the last job does not meet the next one.
     std::shared_ptr<running_job> job;
-    bool ended = false;
+    bool ended = false, unwanted = false;
     try {
       job = std::make_shared<running_job>(this->shared_from_this(), slot);
       {
         std::lock_guard lock{timer_mutex_};
-        job_of(slot) = job;
+        known_job& known = job_of(slot);
+        known.job = job;
+        unwanted = known.unwanted == job->number;
         ended = ended_;
       }
       boost::asio::co_spawn(
           job->strand, [job] { return run(*job); },
           boost::asio::bind_cancellation_slot(job->signal.slot(), [job](const std::exception_ptr&) {}));
-      if (job->listens()) stop(job);
+      if (job->listens() || unwanted) stop(job);
     } catch (...) {
       if (job != nullptr) job->reported = true;
       failed(slot, std::current_exception());
     }
     if (ended) rung();  // what was planned before this job ran has been ignored
   }
-  /// `number`: of the job, which may have ended by now.
+  /// `number`: of the job, which may have ended by now, or not have come to `start` yet.
   void give_up(slot_type& slot, std::uint64_t number) noexcept {
     std::shared_ptr<running_job> job;
     {
       std::lock_guard lock{timer_mutex_};
-      job = job_of(slot).lock();
+      known_job& known = job_of(slot);
+      known.unwanted = number;
+      job = known.job.lock();
     }
     if (job != nullptr && job->number == number && job->is_unwanted()) stop(std::move(job));
   }
@@ -264,8 +268,12 @@ class asio_pool_state final
     failed(slot, nullptr);
   }
 
+  struct known_job {
+    std::weak_ptr<running_job> job;
+    std::uint64_t unwanted = 0;  // the last one that was to be given up
+  };
   /// Under timer_mutex_.
-  std::weak_ptr<running_job>& job_of(const slot_type& slot) {
+  known_job& job_of(const slot_type& slot) {
     if (jobs_.size() <= slot.id) jobs_.resize(slot.id + 1);
     return jobs_[slot.id];
   }
@@ -274,11 +282,11 @@ class asio_pool_state final
   watch_line<base, typename base::ready_operation> readies_{*this};
   Executor executor_;
   std::mutex timer_mutex_;
-  timer_type timer_;                             // guarded by timer_mutex_
-  time_point armed_for_ = never;                 // guarded by timer_mutex_
-  bool ended_ = false;                           // guarded by timer_mutex_
-  std::uint32_t running_ = 0;                    // guarded by timer_mutex_; jobs
-  std::deque<std::weak_ptr<running_job>> jobs_;  // guarded by timer_mutex_
+  timer_type timer_;              // guarded by timer_mutex_
+  time_point armed_for_ = never;  // guarded by timer_mutex_
+  bool ended_ = false;            // guarded by timer_mutex_
+  std::uint32_t running_ = 0;     // guarded by timer_mutex_; jobs
+  std::deque<known_job> jobs_;    // guarded by timer_mutex_
   atomic<bool> context_is_gone_{false};
   const std::shared_ptr<context_waits> context_;
 };

@@ -262,7 +262,18 @@ class guarded_core : public std::enable_shared_from_this<Shell> {
         if (crowded) next.on_deck = self(*this).next_on_deck(*core_);
       }
     }
-    if (keep_alive_ != nullptr && core_->is_empty()) next.last = std::move(keep_alive_);
+    if (keep_alive_ != nullptr && core_->is_empty()) {
+      next.last = std::move(keep_alive_);
+    } else if (needs_the_pool(next)) {
+      // What has just been given back is anybody's: it may be closed, and the pool go, before this thread comes to it.
+      next.last = this->weak_from_this().lock();
+    }
+  }
+
+  /// Whether `follow` has to do with it, but for jobs: a job that has not begun keeps it.
+  static bool needs_the_pool(const consequences& next) noexcept {
+    const pool_effects& fx = next.effects;
+    return next.wake != never || (is_observed && next.told) || fx.overdue || fx.aborts || fx.watchers != nullptr;
   }
 
   void follow(consequences& next) noexcept {
@@ -275,8 +286,6 @@ class guarded_core : public std::enable_shared_from_this<Shell> {
     if (!next.effects.jobs.empty() || next.effects.overdue || next.effects.aborts) [[unlikely]]
       start_jobs(next.effects);
     if (next.effects.watchers != nullptr) [[unlikely]] {
-      // Who has been told may let go of the pool.
-      [[maybe_unused]] const auto stays = this->shared_from_this();
       complete_watchers(next.effects.watchers);
       if constexpr (requires(Shell& s) { s.told_watchers(); }) self(*this).told_watchers();
     }

@@ -115,7 +115,7 @@ class pool_crew : public std::enable_shared_from_this<pool_crew> {
     for (;;) {
       if (!jobs_.empty()) {
         pool_slot& slot = *jobs_.pop_front();
-        if (!keeper_waits_ && idle_ != 0) woken_.notify_one();  // somebody else keeps the time
+        if (!keeper_waits_) let_another_keep_time();
         lock.unlock();
         job_(slot);
         lock.lock();
@@ -128,6 +128,16 @@ class pool_crew : public std::enable_shared_from_this<pool_crew> {
         woken_.wait(lock);
         --idle_;
       }
+    }
+  }
+
+  void let_another_keep_time() noexcept {
+    if (idle_ != 0) return woken_.notify_one();
+    if (wake_at_ == never || stopped_ || hands_ >= most_) return;
+    try {
+      hire();  // a job may hang
+    } catch (...) {
+      // Time waits for a job to end.
     }
   }
 

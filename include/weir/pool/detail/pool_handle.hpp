@@ -58,7 +58,7 @@ class pool_handle : public pool_owner<State> {
   void suspend() noexcept { state_->suspend(); }
   void resume() noexcept { state_->resume(); }
   /// No connection that exists now is used again: idle ones are closed, those in use when they come back. `why`: for the
-  /// event of it; cut off after 31 characters.
+  /// event of it; cut off after 31 bytes.
   void invalidate(std::string_view why = {}) noexcept { state_->invalidate(why); }
   /// Nobody gets a connection any more; waiters are told so, idle connections are closed, those in use when they come back,
   /// attempts to connect are given up. Waits for nothing.

@@ -81,8 +81,8 @@ class pool_places {
   [[nodiscard]] std::uint64_t events() const noexcept { return events_; }
   [[nodiscard]] const pool_event& event(std::uint64_t sequence) const noexcept { return kept_[sequence % kept_.size()]; }
   static constexpr std::uint64_t recent_events = 16;
-  /// Each once, in order, for observers. Nothing: there are no more. Those that were forgotten before somebody asked are
-  /// `missed_events`.
+  /// Each once, for observers; in order, to those who ask one after the other. Nothing: there are no more. Those that were
+  /// forgotten before somebody asked are `missed_events`.
   [[nodiscard]] std::optional<pool_event> take_event() noexcept {
     if (told_ == events_) return std::nullopt;
     if (events_ - told_ > kept_.size()) {
@@ -281,6 +281,8 @@ class pool_places {
     slot.overdue = slot.unheard = false;
     look_at_ = std::min(look_at_, slot.due);
   }
+  /// How many are being asked whether they are alive, and have time to answer: others help nobody who waits.
+  [[nodiscard]] std::uint32_t answering() const noexcept { return table_.count(slot_state::validating) - late_answers_; }
   [[nodiscard]] duration limit_of(slot_state what) const noexcept {
     switch (what) {
       case slot_state::connecting: return config_.connect_timeout;
@@ -344,7 +346,8 @@ class pool_places {
   std::uint64_t connections_ = 0;
   std::array<time_point, 16> broken_at_{};
   std::uint32_t broken_ = 0;
-  std::uint32_t ousting_ = 0;  // lost, and being aborted: still connections for the server
+  std::uint32_t late_answers_ = 0;  // of those validating, overdue
+  std::uint32_t ousting_ = 0;       // lost, and being aborted: still connections for the server
   time_point now_;
   time_point look_at_ = never;     // when to look at every slot
   time_point connect_at_ = never;  // when to try again to connect

@@ -146,6 +146,7 @@ class pool_upkeep : public pool_places {
     if (slot.due <= now) {
       slot.overdue = slot.unheard = true;
       fx.overdue = true;
+      late_answers_ += slot.state() == slot_state::validating ? 1 : 0;
     } else {
       look_at_ = std::min(look_at_, slot.due);
     }
