@@ -503,6 +503,19 @@ TEST(room_core, sessions_end_in_time_and_can_be_renewed_up_to_a_point) {
   EXPECT_EQ(room.core.renew({seat, 0, 0}, session, room.now, room.fx).why, room_refusal::over);
 }
 
+TEST(room_core, a_session_that_is_over_cannot_be_completed) {
+  weir::room_config config = counters(1);
+  config.session_ttl = 10s;
+  a_room room{config};
+  const auto seat = room.seat();
+  const auto next = room.seat();
+  const auto session = room.view(seat).session;
+  room.now += 10s;  // nobody has looked since
+  EXPECT_EQ(room.core.complete({seat, 0, 0}, session, room.now, room.fx).why, room_refusal::over);
+  EXPECT_EQ(room.view(seat).state, seat_state::expired);
+  EXPECT_EQ(room.view(next).state, seat_state::offered);
+}
+
 TEST(room_core, leaving_twice_is_leaving_once) {
   a_room room{counters(1)};
   room.seat();

@@ -207,14 +207,14 @@ TEST_F(waiting_room, what_draws_the_order_is_committed_to_and_then_revealed) {
   room_type room{config, keys, nullptr, {}, clock};
   const std::string committed = room.commitment();
   EXPECT_FALSE(room.revealed_seed());
-  std::vector<weir::seat_id> seats;
-  for (int i = 0; i < 10; ++i) seats.push_back(join(room));
+  std::vector<weir::seat_id> seats(10);
+  for (auto& s : seats) s = join(room);
   clock.advance(60s);
   room.pass();
   const auto seed = room.revealed_seed();
   ASSERT_TRUE(seed);
-  EXPECT_EQ(weir::commitment_of(*seed), committed);
-  const weir::lottery drawn{*seed, 10};
+  EXPECT_EQ(weir::commitment_of(seed.value()), committed);
+  const weir::lottery drawn{seed.value(), 10};
   for (std::uint64_t i = 0; i < 10; ++i) {
     const auto v = room.look_at({seats[i], 0, 0});
     EXPECT_EQ(v.state == seat_state::offered ? 0 : v.position, drawn.rank_of(i));
@@ -278,6 +278,7 @@ TEST_F(waiting_room, never_more_are_inside_whoever_claims_at_once) {
     }
   }
   std::vector<std::thread> claimers;
+  claimers.reserve(8);
   std::atomic<int> entered{0}, too_many{0}, inside{0};
   for (std::size_t t = 0; t < 8; ++t) {
     claimers.emplace_back([&, t] {

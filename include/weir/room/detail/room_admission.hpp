@@ -301,7 +301,7 @@ class room_admission : public room_books {
       const bool free = paced || (only.config().bypass && config_.pace != room_pace::strict);
       return free && has_room(only) ? std::optional<std::uint8_t>{0} : std::nullopt;
     }
-    for (std::uint8_t i = 0; i < lanes_.size(); ++i) {
+    for (std::uint8_t i = 0; i < lanes(); ++i) {
       if (!lanes_[i].config().bypass || !has_room(lanes_[i])) continue;
       if (paced || config_.pace != room_pace::strict) return i;
     }
@@ -317,7 +317,7 @@ class room_admission : public room_books {
     }
     if (all == 0) return std::nullopt;
     std::optional<std::uint8_t> best, first;
-    for (std::uint8_t i = 0; i < lanes_.size(); ++i) {
+    for (std::uint8_t i = 0; i < lanes(); ++i) {
       room_lane& l = lanes_[i];
       if (l.config().bypass || !has_room(l)) continue;
       if (!first) first = i;
@@ -338,7 +338,7 @@ class room_admission : public room_books {
   /// Precondition: somebody waits in it; prepare().
   void offer(std::uint8_t lane, time_point now, room_effects& fx) {
     room_lane& l = lanes_[lane];
-    const std::uint64_t place = *l.line().front();
+    const std::uint64_t place = l.line().head();  // who waits
     const seat_key key = key_of(lane, place);
     room_session s{.since = now, .expires = later(now, config_.claim_window)};
     s.second = second_.contains(key);

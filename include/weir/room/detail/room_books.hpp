@@ -40,7 +40,7 @@ class room_books {
   [[nodiscard]] std::uint32_t offered() const noexcept { return sessions_.offered(); }
   [[nodiscard]] std::uint32_t active() const noexcept { return sessions_.active(); }
   [[nodiscard]] const room_lane& lane(std::uint8_t i) const noexcept { return lanes_[i]; }
-  [[nodiscard]] std::size_t lanes() const noexcept { return lanes_.size(); }
+  [[nodiscard]] std::uint8_t lanes() const noexcept { return static_cast<std::uint8_t>(lanes_.size()); }  // at most 16
 
   /// Events since the last call, oldest first, if they are wanted. O(1).
   void take_events(std::vector<seat_changed>& into) noexcept {
@@ -52,7 +52,7 @@ class room_books {
 
   /// Records that have not been taken, and the number up to which these are all: see `room_core::stored`.
   std::uint64_t take_records(std::vector<room_record>& into) {
-    for (std::uint8_t i = 0; i < lanes_.size(); ++i) {
+    for (std::uint8_t i = 0; i < lanes(); ++i) {
       room_lane& l = lanes_[i];
       if (!log_.is_durable() || l.line().tail() == l.told_tail) continue;
       log_.reserve(1);

@@ -1,8 +1,6 @@
 #pragma once
 /// \file
-/// `room_core`: what its operator, time and its store bring about.
-
-#include <weir/room/room_core.hpp>
+/// `room_core`: what its operator, time and its store bring about. Part of room_core.hpp.
 
 #include <algorithm>
 #include <bit>
@@ -71,7 +69,7 @@ inline bool room_core::set_mode(room_mode mode, time_point now, room_effects& fx
 }
 
 inline void room_core::open(time_point now, room_effects& fx) {
-  for (std::uint8_t i = 0; seed_ && i < lanes_.size(); ++i) {
+  for (std::uint8_t i = 0; seed_ && i < lanes(); ++i) {
     const std::uint64_t n = lanes_[i].line().tail();
     if (n == 0) continue;
     prepare();
@@ -113,7 +111,7 @@ inline void room_core::end_what_is_due(time_point now, room_effects& fx) {
 }
 
 inline void room_core::turn_blocks(time_point now, room_effects& fx) {
-  for (std::uint8_t i = 0; i < lanes_.size(); ++i) {
+  for (std::uint8_t i = 0; i < lanes(); ++i) {
     detail::room_lane& l = lanes_[i];
     l.turn(
         now, config_.presence_least, [&](std::uint64_t ahead) { return poll_after_for(i, ahead, now); },
@@ -141,7 +139,7 @@ inline void room_core::pass(time_point now, room_effects& fx) {
   go_on(now, fx);
   if (now < next_forget_) return;
   next_forget_ = later(now, std::chrono::seconds{10});
-  for (std::uint8_t i = 0; i < lanes_.size(); ++i) {
+  for (std::uint8_t i = 0; i < lanes(); ++i) {
     std::uint64_t keep = lanes_[i].line().head();
     if (config_.lapsed == after_lapse::requeue_front) {
       for (const auto& [key, s] : sessions_) {
@@ -189,7 +187,7 @@ inline void room_core::store_works(time_point now, room_effects& fx) {
 inline void room_core::begin(const room_image& image, time_point now, room_effects& fx) {
   prepare();
   if (image.epoch != 0) restore(image, now);
-  for (std::uint8_t i = 0; i < lanes_.size(); ++i) {
+  for (std::uint8_t i = 0; i < lanes(); ++i) {
     prepare();
     reserve_numbers(i, fx);
   }
@@ -197,7 +195,7 @@ inline void room_core::begin(const room_image& image, time_point now, room_effec
 
 inline void room_core::restore(const room_image& image, time_point now) {
   mode_ = image.mode;
-  for (std::uint8_t i = 0; i < std::min(lanes_.size(), image.lanes.size()); ++i) {
+  for (std::uint8_t i = 0; i < lanes() && i < image.lanes.size(); ++i) {
     const room_image::lane& was = image.lanes[i];
     detail::room_lane& l = lanes_[i];
     l = detail::room_lane{config_.lanes[i], eta_of(config_, config_.lanes[i]), config_.presence, now, was.head};

@@ -1,8 +1,6 @@
 #pragma once
 /// \file
-/// `room_core`: what users ask for.
-
-#include <weir/room/room_core.hpp>
+/// `room_core`: what users ask for. Part of room_core.hpp.
 
 #include <algorithm>
 #include <cstdint>
@@ -258,6 +256,7 @@ inline room_answer room_core::renew(const seat_holder& who, std::uint64_t sessio
 inline room_answer room_core::complete(const seat_holder& who, std::uint64_t session, time_point now, room_effects& fx) {
   if (!is_known(who.seat)) return {.why = room_refusal::unknown};
   const detail::seat_key key = key_of_seat(who.seat);
+  end_what_is_due(now, fx);  // whose time is over has not completed it
   prepare();
   const detail::room_session* s = sessions_.find(key);
   if (s != nullptr && s->state == seat_state::active && s->id == session) {
@@ -266,8 +265,8 @@ inline room_answer room_core::complete(const seat_holder& who, std::uint64_t ses
       return {.why = room_refusal::bound_elsewhere};
     }
     (void)end(key, seat_state::completed, now, fx);
-    go_on(now, fx);
   }
+  go_on(now, fx);
   room_answer answer{.view = describe(key, who.bind, now)};
   const auto* ended = ended_.find(key);
   const bool done = ended != nullptr && ended->state == seat_state::completed && ended->session == session;
