@@ -10,6 +10,7 @@
 #include <weir/backend/postgres.hpp>
 #include <weir/backend/redis.hpp>
 #include <weir/backend/sqlite.hpp>
+#include <weir/room/sqlite_room_store.hpp>
 #endif
 
 #include <chrono>
@@ -31,6 +32,8 @@ int main() {
   if (db.query("SELECT 1").get<int>(0, 0) != 1) return 1;
   const weir::postgres_backend postgres{"host=/nowhere"};
   const weir::redis_script script{"return 1"};
+  weir::sqlite_room_store store{{.file = ":memory:"}};
+  if (store.load(weir::bank_teller(1), {}).epoch != 1) return 1;
 #endif
   weir::pipeline protect{limiter};
   const auto permit = protect.try_acquire();

@@ -22,6 +22,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <sys/resource.h>
@@ -256,6 +257,7 @@ TEST(sqlite_room_store, says_what_it_was_told) {
         ASSERT_TRUE(s.heard.wait_stored(s.upto));
       }
       s.store.stop();  // writes what is left
+      ASSERT_FALSE(s.heard.told().empty());
       EXPECT_EQ(s.heard.told().back(), s.upto);
       EXPECT_THAT(s.heard.fails(), testing::IsEmpty());
       if (testing::Test::HasFailure()) return;
@@ -585,7 +587,7 @@ TEST(sqlite_room_store, waits_for_somebody_elses_lock_and_then_writes_in_order) 
   const auto too_many = [&] {
     return std::ranges::count_if(s.heard.fails(), [](const std::string& f) { return f.find("more than 10") != f.npos; });
   };
-  while (too_many() == 0) std::this_thread::sleep_for(1ms);
+  for (int tries = 0; too_many() == 0 && tries < 20'000; ++tries) std::this_thread::sleep_for(1ms);
   other.run("COMMIT");
   ASSERT_TRUE(s.heard.wait_stored(s.upto));
   EXPECT_EQ(too_many(), 1);
