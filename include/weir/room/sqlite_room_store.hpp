@@ -8,11 +8,11 @@
 /// ```
 /// What each mode promises of records of which `stored` was told, and so of answers that wait for it:
 ///
-/// | | kill -9, a crash of the process | power loss, a crash of the kernel |
-/// |---|---|---|
-/// | room_sync::process | nothing is lost | the file stays whole; numbers are never given out twice; the latest offers,
-/// entries and endings may be lost, as a rule those of some seconds: such seats wait again, at their places | |
-/// room_sync::power | nothing is lost | nothing is lost, if the disk keeps what it says it has written |
+/// - kill -9, a crash of the process: nothing is lost, in both.
+/// - Power loss, a crash of the kernel, with room_sync::process: the file stays whole, and numbers are never given out
+///   twice; the latest offers, entries and endings may be lost, as a rule those of some seconds. Such seats wait again, at
+///   their places.
+/// - The same with room_sync::power: nothing is lost, if the disk keeps what it says it has written.
 ///
 /// Times are those of CLOCK_MONOTONIC and count on while the machine has not started anew. If it has, offers and sessions
 /// have as much time left as the wall clock says, and never more than they had; entries of the last room_config::admit.per
