@@ -155,9 +155,10 @@ class world {
     auto& r = ask();
     const std::uint64_t joined = room_->totals().joined;
     const bool done = room_->join(r, who, now_, fx_);
-    if (room_->totals().joined != joined && !r.answer.again && r.answer.why == room_refusal::none) {
+    const weir::room_answer answer = r.answer;  // r goes when it is not waited for
+    if (room_->totals().joined != joined && !answer.again && answer.why == room_refusal::none) {
       // Dense, in order, never again, also after a crash.
-      const weir::seat_id seat = r.answer.view.seat;
+      const weir::seat_id seat = answer.view.seat;
       ASSERT_GE(seat.number, next_number_[seat.lane]);
       next_number_[seat.lane] = seat.number + 1;
       settle();
@@ -166,7 +167,7 @@ class world {
       u->who.subject = who.subject;
       u->who.bind = who.bind;
     }
-    if (done) told(r);
+    if (done) told(answer);
   }
   void look() {
     user* u = any();
@@ -179,7 +180,7 @@ class world {
     user* u = any(seat_state::offered);
     if (u == nullptr) return;
     auto& r = ask();
-    if (room_->claim(r, u->who, now_, fx_)) told(r);
+    if (room_->claim(r, u->who, now_, fx_)) told(r.answer);
   }
   void leave() {
     if (user* u = any()) (void)room_->leave(u->who, now_, fx_);
@@ -217,7 +218,7 @@ class world {
       case 4:
         if (user* u = any()) {
           auto& r = ask();
-          if (room_->revoke(r, u->who.seat, now_, fx_)) told(r);
+          if (room_->revoke(r, u->who.seat, now_, fx_)) told(r.answer);
         }
         break;
       default: (void)room_->set_mode(weir::room_mode::open, now_, fx_); room_->set_gate(1, now_, fx_);
@@ -228,10 +229,10 @@ class world {
     requests_.push_back(std::make_unique<request>());
     return *requests_.back();
   }
-  void told(const request& r) {
+  void told(weir::room_answer answer) {
     settle();
-    if (r.answer.why != room_refusal::none) return;
-    if (user* u = find(r.answer.view.seat)) see(*u, r.answer.view, true);
+    if (answer.why != room_refusal::none) return;
+    if (user* u = find(answer.view.seat)) see(*u, answer.view, true);
   }
 
   /// What a user sees may only be what is stored.
