@@ -1,5 +1,7 @@
 #include "hosted_room.hpp"
 
+#include "open_stream.hpp"
+
 #include "secrets.hpp"
 
 #include <algorithm>
@@ -63,7 +65,8 @@ hosted_room::hosted_room(std::unique_ptr<room_port> room, std::shared_ptr<const 
       path_("/rooms/" + name_),
       seat_cookie_("weir_seat_" + name_),
       pass_cookie_("weir_pass_" + name_),
-      recent_(config_->remembered_joins) {}
+      recent_(config_->remembered_joins),
+      streams_(config_->streams.most) {}
 
 hosted_room::answer hosted_room::serve(room_action what, const http_request& r, done_function& done) {
   switch (what) {
@@ -74,6 +77,7 @@ hosted_room::answer hosted_room::serve(room_action what, const http_request& r, 
     case room_action::renew: return renew(r);
     case room_action::complete: return complete(r);
     case room_action::status: return status();
+    case room_action::stream: return error_response(404, "no_stream", "this server has no streams: poll GET ticket");
     default: return operate(what, r, done);
   }
 }
@@ -241,6 +245,27 @@ http_response hosted_room::look(const http_request& r) {
     case room_refusal::early: return error_response(429, "early", "ask again when the last answer said", a.retry_after);
     default: return refused(a, h.ticket.holder);
   }
+}
+
+std::variant<http_response, room_stream> hosted_room::open_stream(const http_request& r) {
+  held h = read_presented(token_kind::seat, r);
+  if (h.refusal) return *std::move(h.refusal);
+  const seat_holder& who = h.ticket.holder;
+  const seat_view v = room_->look_at(who);
+  if (v.state == seat_state::rejected) return refused({.why = room_refusal::unknown}, who);
+  if (is_over(v.state)) return refused({.why = room_refusal::over, .view = v}, who);
+  const bool near = v.state == seat_state::offered || v.state == seat_state::active ||
+                    (v.state == seat_state::waiting && v.position <= config_->streams.positions);
+  if (!near) {
+    return error_response(409, "not_near", "streams are for the front of the line: poll GET ticket", v.poll_after);
+  }
+  const room_answer a = room_->watch(who);
+  if (a.why != room_refusal::none) return refused(a, who);
+  const std::uint64_t number = streams_.open(who.seat);
+  if (number == 0) {
+    return error_response(503, "streams_full", "too many listen already: poll GET ticket", v.poll_after);
+  }
+  return detail::open_stream::make(shared_from_this(), who, number);
 }
 
 hosted_room::answer hosted_room::claim(const http_request& r, done_function& done) {

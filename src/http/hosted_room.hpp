@@ -5,9 +5,11 @@
 #include "json_text.hpp"
 #include "recent_joins.hpp"
 #include "request_body.hpp"
+#include "stream_places.hpp"
 
 #include <weir/core/detail/mutex.hpp>
 #include <weir/http/room_handler.hpp>
+#include <weir/http/room_stream.hpp>
 
 #include <chrono>
 #include <functional>
@@ -15,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
 namespace weir::inline v0::detail {
 
@@ -27,6 +30,7 @@ enum class room_action : std::uint8_t {
   renew,
   complete,
   status,
+  stream,
   // The operator's.
   stats,
   open,
@@ -62,8 +66,12 @@ class hosted_room : public std::enable_shared_from_this<hosted_room> {
 
   /// Errors: std::bad_alloc, std::runtime_error, those of hooks; `done` is then as it was.
   answer serve(room_action what, const http_request& request, done_function& done);
+  /// Errors: as serve.
+  std::variant<http_response, room_stream> open_stream(const http_request& request);
 
  private:
+  friend class detail::open_stream;
+
   /// The present, on both time lines.
   struct instant {
     time_point steady;
@@ -136,6 +144,7 @@ class hosted_room : public std::enable_shared_from_this<hosted_room> {
   const std::shared_ptr<const room_http_config> config_;
   const std::string name_, path_, seat_cookie_, pass_cookie_;
   recent_joins recent_;
+  stream_places streams_;
 
   mutex status_mutex_;
   std::shared_ptr<const std::string> status_ WEIR_GUARDED_BY(status_mutex_);

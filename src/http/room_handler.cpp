@@ -21,6 +21,7 @@ constexpr std::array routes{
     route{"ticket", "GET", room_action::look},
     route{"status", "GET", room_action::status},
     route{"tickets", "POST", room_action::join},
+    route{"ticket/stream", "GET", room_action::stream},
     route{"ticket/claim", "POST", room_action::claim},
     route{"ticket", "DELETE", room_action::leave},
     route{"session/renew", "POST", room_action::renew},
@@ -62,8 +63,25 @@ struct room_handler::state {
   std::shared_ptr<const room_http_config> config;
   std::map<std::string, std::shared_ptr<detail::hosted_room>, std::less<>> rooms;
 
+  struct found_room {
+    detail::hosted_room* room;
+    room_action what;
+  };
   /// Nothing: `done` has been taken.
   std::optional<http_response> answer(const http_request& r, done_function& done) const {
+    auto found = find(r);
+    if (auto* refused = std::get_if<http_response>(&found)) return std::move(*refused);
+    const auto [room, what] = std::get<found_room>(found);
+    return room->serve(what, r, done);
+  }
+  std::variant<http_response, room_stream> stream(const http_request& r) const {
+    auto found = find(r);
+    if (auto* refused = std::get_if<http_response>(&found)) return std::move(*refused);
+    const auto [room, what] = std::get<found_room>(found);
+    if (what != room_action::stream) return detail::error_response(404, "no_such_path", "this is no stream");
+    return room->open_stream(r);
+  }
+  [[nodiscard]] std::variant<http_response, found_room> find(const http_request& r) const {
     using detail::error_response;
     if (r.target.size() > room_target_limit) {
       return error_response(414, "target_too_long", "the path must have at most 1024 bytes");
@@ -75,7 +93,7 @@ struct room_handler::state {
     const auto room = rooms.find(name);
     if (room == rooms.end()) return error_response(404, "no_such_room", "there is no waiting room of this name here");
     path.remove_prefix(std::min(path.size(), name.size() + 1));
-    const auto found =
+    const auto* const found =
         std::find_if(routes.begin(), routes.end(), [&](const route& t) { return t.path == path && t.method == r.method; });
     if (found == routes.end()) {
       const bool known = std::any_of(routes.begin(), routes.end(), [&](const route& t) { return t.path == path; });
@@ -87,7 +105,7 @@ struct room_handler::state {
     if (r.body.size() > room_body_limit) {
       return error_response(413, "body_too_large", "the body must have at most 4096 bytes");
     }
-    return room->second->serve(found->what, r, done);
+    return found_room{room->second.get(), found->what};
   }
 };
 
@@ -119,6 +137,14 @@ void room_handler::handle(const http_request& request, done_function done) const
     answer = detail::error_response(500, "internal", "something went wrong here; try again later", std::chrono::seconds{1});
   }
   if (answer) done(*std::move(answer));
+}
+
+std::variant<http_response, room_stream> room_handler::stream(const http_request& request) const {
+  try {
+    return state_->stream(request);
+  } catch (...) {
+    return detail::error_response(500, "internal", "something went wrong here; try again later", std::chrono::seconds{1});
+  }
 }
 
 }  // namespace weir::inline v0

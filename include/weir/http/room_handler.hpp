@@ -13,6 +13,7 @@
 /// | POST tickets                | 201 a new seat, 200 the one that there was: view, `token`, and `pass` if inside already;
 /// | |                             | 403, 409, 423 with `opens_at`, 429, 503                                              |
 /// | GET ticket                  | 200 view; 429 too early; what has come to nothing is a view too, its `state` says how |
+/// | GET ticket/stream           | 200 events, see http/room_stream.hpp; 409 too far back, 503 too many: poll; 410 over |
 /// | POST ticket/claim           | 200 view and `pass`; 202 view: not yet; 409 another device has it; 410 over          |
 /// | DELETE ticket               | 204                                                                                  |
 /// | POST session/renew          | 200 view and `pass`; 410                                                             |
@@ -45,6 +46,7 @@
 #include <weir/core/time.hpp>
 #include <weir/http/message.hpp>
 #include <weir/http/room_port.hpp>
+#include <weir/http/room_stream.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -52,6 +54,7 @@
 #include <functional>
 #include <memory>
 #include <string_view>
+#include <variant>
 
 namespace weir::inline v0 {
 
@@ -84,6 +87,7 @@ struct room_http_config {
   std::function<join_verdict(const http_request&)> verify_join{};
   bool secure_cookies = true;             ///< sent over TLS only; false: for trying out
   std::size_t remembered_joins = 10'000;  ///< Idempotency-Keys of a room at a time; beyond, the oldest is forgotten
+  room_stream_config streams{};
   /// For dates in answers. Nothing: std::chrono::system_clock.
   std::function<std::chrono::system_clock::time_point()> wall_clock{};
 };
@@ -109,6 +113,15 @@ class room_handler {
 
   /// Whether this is the path of a room: for a server that has other paths too. O(1).
   [[nodiscard]] static bool is_for_rooms(std::string_view target) noexcept { return target.starts_with("/rooms/"); }
+
+  /// Whether to call `stream`, if the server can send what has no end, and not `handle`. O(length of the path).
+  [[nodiscard]] static bool is_for_stream(const http_request& r) noexcept {
+    return r.method == "GET" && is_for_rooms(r.target) &&
+           r.target.substr(0, r.target.find('?')).ends_with("/ticket/stream");
+  }
+  /// Tokens and devices count as for GET ticket; refusals are answers as those of `handle`. Does not throw but
+  /// std::bad_alloc.
+  [[nodiscard]] std::variant<http_response, room_stream> stream(const http_request& request) const;
 
   /// `done` is called exactly once: before this returns, or later on the thread on which the room's store reports; without
   /// a lock. It must not throw, and a copy of it may be destroyed anywhere. Complexity: that of the room's call, and

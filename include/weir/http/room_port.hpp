@@ -44,6 +44,7 @@ class room_port {
   [[nodiscard]] virtual bool revoke_subject(room_request& r, std::uint64_t subject) = 0;
 
   virtual room_answer look(const seat_holder& who) = 0;
+  virtual room_answer watch(const seat_holder& who) = 0;
   virtual seat_view look_at(const seat_holder& who) = 0;
   virtual room_answer leave(const seat_holder& who) = 0;
   virtual room_answer renew(const seat_holder& who, std::uint64_t session) = 0;
@@ -77,6 +78,7 @@ class room_port_of final : public room_port {
   }
 
   room_answer look(const seat_holder& who) override { return room_.look(who); }
+  room_answer watch(const seat_holder& who) override { return room_.watch(who); }
   seat_view look_at(const seat_holder& who) override { return room_.look_at(who); }
   room_answer leave(const seat_holder& who) override { return room_.leave(who); }
   room_answer renew(const seat_holder& who, std::uint64_t session) override { return room_.renew(who, session); }

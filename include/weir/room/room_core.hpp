@@ -53,6 +53,8 @@ class room_core : public detail::room_admission {
   [[nodiscard]] bool join(room_request& r, const room_join& who, time_point now, room_effects& fx);
   /// A poll: is also a sign of life. O(1) while it is early; else as rank_index::ahead.
   [[nodiscard]] room_answer look(const seat_holder& who, time_point now, room_effects& fx);
+  /// The same of who listens without asking: a sign of life that is no poll, and never early.
+  [[nodiscard]] room_answer watch(const seat_holder& who, time_point now, room_effects& fx);
   /// The same without consequences.
   [[nodiscard]] seat_view look_at(const seat_holder& who, time_point now) {
     return is_known(who.seat) ? describe(key_of_seat(who.seat), who.bind, now) : seat_view{};
@@ -106,6 +108,8 @@ class room_core : public detail::room_admission {
     return refuse(r, why, retry_after);
   }
   bool join_again(room_request& r, const room_join& who, detail::subject_seat had, time_point now, room_effects& fx);
+  /// Offered, active, absent or over: `look` at all who do not wait. Who was absent is back.
+  room_answer see_out_of_line(detail::seat_key key, std::uint64_t bind, time_point now, room_effects& fx);
   /// The subject has moved to another device.
   [[nodiscard]] bool has_moved(const seat_holder& who) noexcept;
   /// After what may have made room.

@@ -108,6 +108,10 @@ class basic_waiting_room final : private room_store::listener {
   [[nodiscard]] room_answer look(const seat_holder& who) {
     return act([&](room_core& core, time_point now, room_effects& fx) { return core.look(who, now, fx); });
   }
+  /// Who listens without asking: a sign of life, never early.
+  [[nodiscard]] room_answer watch(const seat_holder& who) {
+    return act([&](room_core& core, time_point now, room_effects& fx) { return core.watch(who, now, fx); });
+  }
   /// Without consequences.
   [[nodiscard]] seat_view look_at(const seat_holder& who) {
     const time_point now = clock_.now();

@@ -260,6 +260,7 @@ struct failing_room {
   static bool revoke(room_request&, seat_id) { return fail(); }
   static bool revoke_subject(room_request&, std::uint64_t) { return fail(); }
   static room_answer look(const seat_holder&) { fail(); }
+  static room_answer watch(const seat_holder&) { fail(); }
   static seat_view look_at(const seat_holder&) { fail(); }
   static room_answer leave(const seat_holder&) { fail(); }
   static room_answer renew(const seat_holder&, std::uint64_t) { fail(); }

@@ -104,17 +104,36 @@ inline room_answer room_core::look(const seat_holder& who, time_point now, room_
   const detail::seat_key key = key_of_seat(who.seat);
   const std::uint64_t place = detail::place_of(key);
   detail::room_lane& l = lanes_[who.seat.lane];
-  if (l.line().waits(place)) {
-    if (const duration left = l.poll(place, now); left > duration::zero()) {
-      ++totals_.early_polls;
-      return {.why = room_refusal::early, .retry_after = left};
-    }
-    ++totals_.polls;
-    l.beat(place);
-    const room_answer answer{.view = describe(key, who.bind, now)};
-    l.told(place, answer.view.poll_after, now);
+  if (!l.line().waits(place)) {
+    const room_answer answer = see_out_of_line(key, who.bind, now, fx);
+    totals_.polls_over += answer.why == room_refusal::over ? 1 : 0;
     return answer;
   }
+  if (const duration left = l.poll(place, now); left > duration::zero()) {
+    ++totals_.early_polls;
+    return {.why = room_refusal::early, .retry_after = left};
+  }
+  ++totals_.polls;
+  l.beat(place);
+  const room_answer answer{.view = describe(key, who.bind, now)};
+  l.told(place, answer.view.poll_after, now);
+  return answer;
+}
+
+inline room_answer room_core::watch(const seat_holder& who, time_point now, room_effects& fx) {
+  if (!is_known(who.seat)) return {.why = room_refusal::unknown};
+  if (has_moved(who)) return {.why = room_refusal::bound_elsewhere};
+  const detail::seat_key key = key_of_seat(who.seat);
+  const std::uint64_t place = detail::place_of(key);
+  detail::room_lane& l = lanes_[who.seat.lane];
+  if (!l.line().waits(place)) return see_out_of_line(key, who.bind, now, fx);
+  l.beat(place);
+  return {.view = describe(key, who.bind, now)};
+}
+
+inline room_answer room_core::see_out_of_line(detail::seat_key key, std::uint64_t bind, time_point now, room_effects& fx) {
+  const std::uint64_t place = detail::place_of(key);
+  detail::room_lane& l = lanes_[detail::lane_of(key)];
   if (l.is_absent(place)) {
     prepare();
     if (l.return_from_absence(place)) {
@@ -122,17 +141,17 @@ inline room_answer room_core::look(const seat_holder& who, time_point now, room_
       ++waiting_;
       if (l.waiting() == 1) watch_or_not(l, now);
       ++(l.take_unknown(place) ? totals_.joined : totals_.rejoined);
-      (void)note({.what = room_record::kind::back, .lane = who.seat.lane, .number = place}, fx);
+      (void)note({.what = room_record::kind::back, .lane = detail::lane_of(key), .number = place}, fx);
       changed(key, seat_state::abandoned, waiting_state(), now);
       if (l.waiting() == 1) go_on(now, fx);
     }
-    return {.view = describe(key, who.bind, now)};
+    return {.view = describe(key, bind, now)};
   }
   if (const detail::room_session* s = sessions_.find(key); s != nullptr && s->expires <= now) {
     end_what_is_due(now, fx);
     go_on(now, fx);
   }
-  room_answer answer{.view = describe(key, who.bind, now)};
+  room_answer answer{.view = describe(key, bind, now)};
   if (is_over(answer.view.state)) answer.why = room_refusal::over;
   return answer;
 }

@@ -47,6 +47,7 @@ struct room_totals {
   std::uint64_t offered = 0, requeued = 0, entered = 0;
   std::uint64_t completed = 0, left = 0, abandoned = 0, rejoined = 0, lapsed = 0, expired = 0, revoked = 0;
   std::uint64_t polls = 0, early_polls = 0;    ///< of those who wait
+  std::uint64_t polls_over = 0;                ///< of those whose seat has ended
   std::uint64_t bound_elsewhere = 0;           ///< requests with a token of another device
   std::uint64_t claims_held = 0;               ///< told to come back: the limit on entries, or on who is inside
   std::uint64_t jumped = 0;                    ///< served before somebody in front of it in its lane: must be 0
