@@ -4,6 +4,9 @@
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 
+#include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <utility>
 
 namespace weir::load {
@@ -30,13 +33,23 @@ bool equals(const json::value& value, const std::int64_t& expected) {
   return equals(value, static_cast<double>(expected));
 }
 
-bool holds(const scenario::body_check& check, std::string_view body, const json::value* document) {
-  if (check.pointer.empty() && !check.equals) return body.find(check.contains) != std::string_view::npos;
-  if (document == nullptr) return false;
-  const json::value* value = find(*document, check.pointer);
+/// `document`: nullptr if the body is not JSON.
+bool holds(const scenario::json_match& match, const json::value* document) {
+  const json::value* value = document == nullptr ? nullptr : find(*document, match.pointer);
   if (value == nullptr) return false;
-  if (!check.equals) return true;
-  return std::visit([&](const auto& expected) { return equals(*value, expected); }, *check.equals);
+  return match.equals.empty() || std::any_of(match.equals.begin(), match.equals.end(), [&](const auto& wanted) {
+           return std::visit([&](const auto& expected) { return equals(*value, expected); }, wanted);
+         });
+}
+
+bool holds(const scenario::body_check& check, std::string_view body, const json::value* document) {
+  return check.match ? holds(*check.match, document) : body.find(check.contains) != std::string_view::npos;
+}
+
+std::optional<json::value> parse(std::string_view body) {
+  boost::system::error_code ec;
+  json::value out = json::parse(json::string_view{body.data(), body.size()}, ec);
+  return ec ? std::nullopt : std::optional{std::move(out)};
 }
 
 }  // namespace
@@ -44,9 +57,8 @@ bool holds(const scenario::body_check& check, std::string_view body, const json:
 answer_findings inspect_answer(const scenario::step& step, std::string_view body) {
   answer_findings out;
   if (step.capture.empty() && step.checks.empty()) return out;
-  boost::system::error_code ec;
-  const json::value parsed = json::parse(json::string_view{body.data(), body.size()}, ec);
-  const json::value* document = ec ? nullptr : &parsed;
+  const std::optional<json::value> parsed = parse(body);
+  const json::value* document = parsed ? &*parsed : nullptr;
   for (const auto& [name, pointer] : step.capture) {
     const json::value* value = document == nullptr ? nullptr : find(*document, pointer);
     if (value == nullptr) {
@@ -59,6 +71,21 @@ answer_findings inspect_answer(const scenario::step& step, std::string_view body
   }
   for (const scenario::body_check& check : step.checks) {
     ++(holds(check, body, document) ? out.checks_passed : out.checks_failed);
+  }
+  return out;
+}
+
+poll_answer read_poll(const scenario::poll& poll, std::string_view body) {
+  constexpr double longest_ms = 24 * 3600 * 1e3;
+  const std::optional<json::value> parsed = parse(body);
+  const json::value* document = parsed ? &*parsed : nullptr;
+  poll_answer out;
+  if (holds(poll.until, document)) return out;
+  out.says = poll.give_up && holds(*poll.give_up, document) ? poll_answer::word::given_up : poll_answer::word::wait;
+  const json::value* hint = document == nullptr || poll.hint.empty() ? nullptr : find(*document, poll.hint);
+  if (hint != nullptr && hint->is_number()) {
+    const double ms = std::clamp(hint->to_number<double>(), 0.0, longest_ms);
+    out.hint = std::chrono::round<duration>(std::chrono::duration<double, std::milli>{ms});
   }
   return out;
 }

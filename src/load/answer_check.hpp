@@ -1,11 +1,14 @@
 #pragma once
 /// \file
-/// What a step demands of the body of an answer: captures and checks. Pure.
+/// What a step demands of the body of an answer: captures and checks, and what an answer to a poll says. Pure.
 
 #include "scenario/definition.hpp"
 
+#include <weir/core/time.hpp>
+
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,5 +24,15 @@ struct answer_findings {
 
 /// Strings are captured as they are, other values as JSON text. A body that is not JSON has nothing at any pointer.
 [[nodiscard]] answer_findings inspect_answer(const scenario::step&, std::string_view body);
+
+/// What an answer to a poll says.
+struct poll_answer {
+  enum class word : std::uint8_t { done, wait, given_up };
+  poll_answer::word says = word::done;
+  std::optional<duration> hint;  ///< until the next poll, on the server's clock; at most a day
+};
+
+/// Something that is not JSON says `wait`, as does what meets neither condition. `until` comes before `give_up`.
+[[nodiscard]] poll_answer read_poll(const scenario::poll&, std::string_view body);
 
 }  // namespace weir::load

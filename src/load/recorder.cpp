@@ -144,6 +144,18 @@ void recorder::call_cut(const journey_run& j, step_index step, duration due, dur
   if (judge_expected(step, waited) == verdict::slow) call_ended(j, {step, due, now, verdict::timeout, waited}, 0, 0);
 }
 
+void recorder::wait_begun(const journey_run& j, step_index step) {
+  if (measured(j)) ++result_.steps[step].waits;
+}
+
+void recorder::wait_ended(const journey_run& j, step_index step, duration waited) {
+  if (measured(j)) result_.steps[step].waited.record(waited);
+}
+
+void recorder::polled_too_early(const journey_run& j, step_index step) {
+  if (measured(j)) ++result_.steps[step].polls_too_early;
+}
+
 verdict recorder::judge_expected(step_index step, duration latency) const noexcept {
   return has_slo_ && under_slo(step) && latency > result_.slo ? verdict::slow : verdict::good;
 }

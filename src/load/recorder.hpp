@@ -63,6 +63,11 @@ class recorder {
   /// at what it had waited: a server that never answers must not look better than one that answers late.
   void call_cut(const journey_run&, step_index, duration due, duration now);
 
+  /// A step that polls: its beginning, its good end, and an answer that it had asked too early.
+  void wait_begun(const journey_run&, step_index);
+  void wait_ended(const journey_run&, step_index, duration waited);
+  void polled_too_early(const journey_run&, step_index);
+
   /// The verdict on an answer as expected: in time or not. Only the steps under the SLO can be slow.
   [[nodiscard]] verdict judge_expected(step_index, duration latency) const noexcept;
 

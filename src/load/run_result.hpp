@@ -63,6 +63,11 @@ struct step_result {
   /// spent before the sending, which `all` counts.
   histogram request;
   histogram request_expected;  ///< of those, the ones answered as expected: k6's {expected_response:true}
+
+  // Of a step that polls; each of its polls is a call.
+  std::uint64_t waits = 0;  ///< users who began to wait
+  histogram waited;         ///< how long those waited whose wait ended well: to the end of the answer that said so
+  std::uint64_t polls_too_early = 0;  ///< answered 429: no failure, waited for
 };
 
 /// One second of the run, warm-up included.

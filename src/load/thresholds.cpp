@@ -115,6 +115,7 @@ class evaluator {
     }
     if (t.metric == "req_total") return merged(t, expected ? &step_result::admitted : &step_result::all);
     if (t.metric == "rejection_duration") return merged(t, &step_result::rejected);
+    if (t.metric == "wait_duration") return merged(t, &step_result::waited);
     if (t.metric == "iteration_duration") return run_.journey_duration;
     if (t.metric == "start_lag") return run_.generator.lateness;
     return std::nullopt;
@@ -132,6 +133,7 @@ class evaluator {
 
   [[nodiscard]] std::uint64_t counter_of(const threshold& t) const {
     if (t.metric == "http_reqs") return sum(t, [](const step_result& s) { return s.attempts; });
+    if (t.metric == "polls_too_early") return sum(t, [](const step_result& s) { return s.polls_too_early; });
     if (t.metric == "goodput") {
       const bool own_step = t.tags.empty() && !run_.slo_step.empty();
       return sum(t, [&](const step_result& s) { return own_step && s.step != run_.slo_step ? 0 : s.verdicts[good]; });

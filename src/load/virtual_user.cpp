@@ -1,7 +1,5 @@
 #include "virtual_user.hpp"
 
-#include "answer_check.hpp"
-
 #include "scenario/placeholders.hpp"
 
 #include <boost/asio/redirect_error.hpp>
@@ -11,6 +9,8 @@
 
 namespace weir::load {
 namespace {
+
+constexpr unsigned too_many_requests = 429;
 
 std::string random_uuid(random_stream& random) {
   const std::uint64_t a = random();
@@ -45,12 +45,19 @@ std::string percent_encoded(std::string_view value) {
   return out;
 }
 
-/// `wanted`: in lower case.
-bool has_header(const scenario::step& step, std::string_view wanted) {
-  return std::any_of(step.headers.begin(), step.headers.end(), [wanted](const auto& header) {
+/// `wanted`: in lower case. nullptr: the step has no such header.
+const std::string* find_header(const scenario::step& step, std::string_view wanted) {
+  const auto found = std::find_if(step.headers.begin(), step.headers.end(), [wanted](const auto& header) {
     return header.first.size() == wanted.size() &&
            std::equal(wanted.begin(), wanted.end(), header.first.begin(), [](char a, char b) { return a == (b | 0x20); });
   });
+  return found == step.headers.end() ? nullptr : &found->second;
+}
+
+/// Of a poll also one that says that it came too early.
+bool is_expected(const scenario::step& step, const exchange& answer) {
+  return answer.end == exchange::ending::answered &&
+         (step.expects(answer.status) || (step.poll && answer.status == too_many_requests));
 }
 
 }  // namespace
@@ -73,7 +80,12 @@ task<void> virtual_user::run(const scenario::journey& journey, duration intended
   for (const scenario::step& s : journey.steps) {
     for (std::uint64_t i = 0; i < s.repeat; ++i) {
       const bool in_time = co_await pause_until(due);
-      const call_result result = in_time ? co_await call(c, s, step, due) : call_result::interrupted;
+      call_result result = call_result::interrupted;
+      if (in_time && s.poll) {
+        result = co_await wait(c, s, step, due);
+      } else if (in_time) {
+        result = (co_await call(c, s, step, due)).result;
+      }
       if (result == call_result::interrupted) {
         around_.record.interrupted(c.times, around_.now());
         co_return;
@@ -98,7 +110,58 @@ task<void> virtual_user::run(const scenario::journey& journey, duration intended
   }
 }
 
-task<virtual_user::call_result> virtual_user::call(context& c, const scenario::step& step, step_index index, duration due) {
+task<virtual_user::call_result> virtual_user::wait(context& c, const scenario::step& step, step_index index,
+                                                   duration begin) {
+  const duration patience_ends = begin + step.poll->max_wait;
+  around_.record.wait_begun(c.times, index);
+  duration due = begin;
+  for (std::uint64_t n = 1;; ++n) {
+    const called answer = co_await call(c, step, index, due);
+    if (answer.result != call_result::as_expected) co_return answer.result;
+    if (answer.says == poll_answer::word::done) {
+      around_.record.wait_ended(c.times, index, answer.end - begin);
+      co_return call_result::as_expected;
+    }
+    if (answer.says == poll_answer::word::given_up || n == step.poll->max_polls) co_return call_result::failed;
+    due = answer.end + answer.again;
+    const bool in_time = co_await pause_until(std::min(due, patience_ends));
+    if (!in_time) co_return call_result::interrupted;
+    if (due >= patience_ends) co_return call_result::failed;
+  }
+}
+
+virtual_user::called virtual_user::conclude(context& c, const scenario::step& step, const call_end& end,
+                                            const exchange& answer) {
+  recorder& record = around_.record;
+  call_end ended = end;
+  ended.result = record.judge_expected(end.step, end.end - end.due);
+  called out{call_result::as_expected, poll_answer::word::done, end.end, {}};
+  if (step.poll) {
+    const poll_answer read = read_poll(*step.poll, answer.body);
+    std::optional<duration> again = read.hint;
+    out.says = read.says;
+    if (answer.status == too_many_requests && !step.expects(too_many_requests)) {
+      out.says = poll_answer::word::wait;
+      if (!again) again = answer.retry_after;
+      record.polled_too_early(c.times, end.step);
+    }
+    out.again = again ? around_.clock.in_scenario(*again) : step.poll->every;
+    if (out.says != poll_answer::word::done) {
+      record.call_ended(c.times, ended, 1, 0);
+      return out;
+    }
+  }
+  answer_findings found = inspect_answer(step, answer.body);
+  for (auto& [name, value] : found.captured) c.captured[name] = std::move(value);
+  if (!found.ok()) {
+    ended.result = verdict::error;
+    out.result = call_result::failed;
+  }
+  record.call_ended(c.times, ended, 1 + found.checks_passed, found.checks_failed + (found.missing.empty() ? 0 : 1));
+  return out;
+}
+
+task<virtual_user::called> virtual_user::call(context& c, const scenario::step& step, step_index index, duration due) {
   recorder& record = around_.record;
   record.call_begun(c.times, index);
   const std::string request = render(c, step);
@@ -106,20 +169,14 @@ task<virtual_user::call_result> virtual_user::call(context& c, const scenario::s
   const std::uint64_t all_checks = 1 + step.checks.size();  // the status is one
   for (std::uint64_t n = 1;; ++n) {
     const exchange answer = co_await attempt(c, step, index, request);
-    if (answer.end == exchange::ending::own_error) co_return call_result::interrupted;
+    if (answer.end == exchange::ending::own_error) co_return called{call_result::interrupted};
     if (answer.end == exchange::ending::cancelled) {
       record.call_cut(c.times, index, due, around_.now());
-      co_return call_result::interrupted;
+      co_return called{call_result::interrupted};
     }
     const duration end = around_.clock.offset(answer.done);
     call_end ended{index, due, end, verdict::broken, step.timeout};
-    if (answer.end == exchange::ending::answered && step.expects(answer.status)) {
-      answer_findings found = inspect_answer(step, answer.body);
-      for (auto& [name, value] : found.captured) c.captured[name] = std::move(value);
-      ended.result = found.ok() ? record.judge_expected(index, end - due) : verdict::error;
-      record.call_ended(c.times, ended, 1 + found.checks_passed, found.checks_failed + (found.missing.empty() ? 0 : 1));
-      co_return found.ok() ? call_result::as_expected : call_result::failed;
-    }
+    if (is_expected(step, answer)) co_return conclude(c, step, ended, answer);
     const bool again = answer.end == exchange::ending::answered && n < retry.max_attempts &&
                        std::find(retry.on.begin(), retry.on.end(), answer.status) != retry.on.end();
     if (!again) {
@@ -128,14 +185,14 @@ task<virtual_user::call_result> virtual_user::call(context& c, const scenario::s
         ended.result = answer.status == 429 || answer.status == 503 ? verdict::rejected : verdict::error;
       }
       record.call_ended(c.times, ended, 0, all_checks);
-      co_return call_result::failed;
+      co_return called{call_result::failed};
     }
     duration wait = retry.wait.delay(static_cast<std::uint32_t>(n), around_.jitter);
     if (retry.honour_retry_after && answer.retry_after) wait += around_.clock.in_scenario(*answer.retry_after);
     const bool in_time = co_await pause_until(end + wait);
     if (!in_time) {
       record.call_cut(c.times, index, due, around_.now());
-      co_return call_result::interrupted;
+      co_return called{call_result::interrupted};
     }
   }
 }
@@ -144,9 +201,8 @@ task<exchange> virtual_user::attempt(context& c, const scenario::step& step, ste
   exchange answer = co_await session_.send(request, around_.clock.on_wall(step.timeout), step.method == "HEAD");
   using e = exchange::ending;
   if (answer.end != e::cancelled && answer.end != e::own_error) {
-    const bool expected = answer.end == e::answered && step.expects(answer.status);
     around_.record.attempt_ended(c.times, {index, around_.clock.offset(answer.sent), around_.clock.offset(answer.done),
-                                           answer.status, answer.failure, expected});
+                                           answer.status, answer.failure, is_expected(step, answer)});
   }
   co_return answer;
 }
@@ -175,11 +231,14 @@ std::string virtual_user::render(const context& c, const scenario::step& step) c
 
   std::string out = step.method + " " + scenario::fill_placeholders(step.path, in_path) +
                     " HTTP/1.1\r\nHost: " + around_.authority + "\r\n";
-  if (!has_header(step, "user-agent")) out += "User-Agent: weir\r\n";
+  if (find_header(step, "user-agent") == nullptr) out += "User-Agent: weir\r\n";
   for (const auto& [name, text] : step.headers) out += name + ": " + scenario::fill_placeholders(text, in_header) + "\r\n";
   if (!step.body.empty() || step.method == "POST" || step.method == "PUT" || step.method == "PATCH") {
-    const std::string body = scenario::fill_placeholders(step.body, value);
-    if (!step.body.empty() && !has_header(step, "content-type")) out += "Content-Type: application/json\r\n";
+    const std::string* type = find_header(step, "content-type");
+    const bool is_json = type == nullptr || type->find("json") != std::string::npos;
+    const std::string body =
+        is_json ? scenario::fill_json_placeholders(step.body, value) : scenario::fill_placeholders(step.body, value);
+    if (!step.body.empty() && type == nullptr) out += "Content-Type: application/json\r\n";
     out += "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   } else {
     out += "\r\n";

@@ -1,8 +1,9 @@
 #pragma once
 /// \file
-/// A virtual user: the place in which one journey at a time runs, with its own connection. Executes the steps, retries,
-/// captures and checks of a journey, and tells the recorder.
+/// A virtual user: the place in which one journey at a time runs, with its own connection. Executes the steps, polls,
+/// retries, captures and checks of a journey, and tells the recorder.
 
+#include "answer_check.hpp"
 #include "http_session.hpp"
 #include "recorder.hpp"
 #include "scenario_clock.hpp"
@@ -56,7 +57,18 @@ class virtual_user {
     std::map<std::string, std::string, std::less<>> captured;
   };
 
-  task<call_result> call(context&, const scenario::step&, step_index, duration due);
+  /// How a call ended. Of one that polls, also what the answer said and when to ask again.
+  struct called {
+    call_result result = call_result::failed;
+    poll_answer::word says = poll_answer::word::done;
+    duration end{}, again{};
+  };
+
+  task<called> call(context&, const scenario::step&, step_index, duration due);
+  /// Polls until the answer says that the wait is over.
+  task<call_result> wait(context&, const scenario::step&, step_index, duration begin);
+  /// What an answer with an expected status comes to; records the call.
+  called conclude(context&, const scenario::step&, const call_end&, const exchange& answer);
   task<exchange> attempt(context&, const scenario::step&, step_index, const std::string& request);
   /// False: interrupted.
   task<bool> pause_until(duration at);

@@ -110,6 +110,12 @@ totals sum_of_slo_step(const run_result& run) {
   return found ? sum : sum_of_steps(run);
 }
 
+funnel_row funnel_of(const load::step_result& step) noexcept {
+  if (step.waits > 0) return {step.waits, step.waited.count()};
+  const auto of = [&](verdict v) { return step.verdicts[static_cast<std::size_t>(v)]; };
+  return {step.reached, of(verdict::good) + of(verdict::slow)};
+}
+
 double measured_seconds(const run_result& run) noexcept { return std::max(0.0, seconds_of(run.length - run.warmup)); }
 double total_seconds(const run_result& run) noexcept {
   return std::max(measured_seconds(run), seconds_of(run.total - run.warmup));

@@ -61,6 +61,12 @@ struct totals {
 /// Of the steps named `run.slo_step`; of all steps if none is.
 [[nodiscard]] totals sum_of_slo_step(const run_result&);
 
+/// A step's line of the funnel: calls, or whole waits where each poll is a call.
+struct funnel_row {
+  std::uint64_t reached = 0, ok = 0;
+};
+[[nodiscard]] funnel_row funnel_of(const load::step_result&) noexcept;
+
 /// Of the measured part: from the end of the warm-up to the end of the last stage, and to the end of the last journey.
 [[nodiscard]] double measured_seconds(const run_result&) noexcept;
 [[nodiscard]] double total_seconds(const run_result&) noexcept;

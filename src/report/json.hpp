@@ -19,7 +19,7 @@
 namespace weir::report {
 
 /// Of `weir.version`: raised when a reader of the older one would misread the file.
-inline constexpr int json_version = 2;
+inline constexpr int json_version = 3;
 
 /// Strings that are not UTF-8 get replacement signs; numbers that are not finite become null.
 [[nodiscard]] boost::json::value to_json(const load::run_result&);

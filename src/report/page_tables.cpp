@@ -173,8 +173,8 @@ std::string funnel_html(const runs_t& runs) {
     };
     bar("journeys started", run.journeys.intended, run.journeys.started, run.journeys.intended);
     for (const auto& step : run.steps) {
-      const totals sum = sum_of(step);
-      bar(step.journey + " / " + step.step, step.reached, sum.of(verdict::good) + sum.of(verdict::slow), step.reached);
+      const auto [reached, ok] = funnel_of(step);
+      bar(step.journey + " / " + step.step, reached, ok, reached);
     }
     bar("journeys completed", run.journeys.started, run.journeys.completed, run.journeys.started);
     out +=

@@ -39,6 +39,9 @@ void fields(Archive& a, member_of<Archive, load::step_result> s) {
   a("censored_at_ns", s.censored_at);
   a("request", s.request);
   a("request_expected", s.request_expected);
+  a("waits", s.waits);
+  a("waited", s.waited);
+  a("polls_too_early", s.polls_too_early);
 }
 
 template <class Archive>

@@ -72,6 +72,12 @@ void total_results(std::ostream& out, const run_result& run, const totals& sum) 
   for (const auto& step : run.steps) line(out, "{ step:" + step.step + " }", trend(sum_of(step).all), 6);
   line(out, "{ admitted }", trend(sum.admitted), 6);
   line(out, "rejection_duration", trend(sum.rejected));
+  for (const auto& step : run.steps) {
+    if (step.waits == 0) continue;
+    line(out, "wait_duration { step:" + step.step + " }",
+         trend({step.waited, 0, {}}) + "; " + std::to_string(step.waited.count()) + " of " + std::to_string(step.waits) +
+             " waits ended well, " + std::to_string(step.polls_too_early) + " polls came too early");
+  }
   line(out, "http_req_duration (from sending)", trend(sum.request));
   line(out, "{ expected_response:true }", trend({sum.request_expected, 0, {}}), 6);
   line(out, "http_req_failed",
@@ -191,11 +197,10 @@ void funnel(std::ostream& out, const run_result& run) {
   out << "    " << padded("step", width) << padded_left("reached", 10) << padded_left("ok", 10)
       << padded_left("of reached", 12) << padded_left("of intended", 13) << '\n';
   for (const auto& step : run.steps) {
-    const totals sum = sum_of(step);
-    const std::uint64_t ok = sum.of(verdict::good) + sum.of(verdict::slow);
+    const auto [reached, ok] = funnel_of(step);
     out << "    " << padded(terminal_safe(step.journey) + " / " + terminal_safe(step.step), width)
-        << padded_left(std::to_string(step.reached), 10) << padded_left(std::to_string(ok), 10)
-        << padded_left(share_text(ok, step.reached), 12) << padded_left(share_text(ok, run.journeys.intended), 13) << '\n';
+        << padded_left(std::to_string(reached), 10) << padded_left(std::to_string(ok), 10)
+        << padded_left(share_text(ok, reached), 12) << padded_left(share_text(ok, run.journeys.intended), 13) << '\n';
   }
 }
 

@@ -63,12 +63,30 @@ struct load {
 /// When the last stage of the load ends.
 [[nodiscard]] duration length_of(const load&) noexcept;
 
+/// What may be asked of a value in a JSON answer.
+struct json_match {
+  using value = std::variant<bool, std::int64_t, double, std::string>;
+
+  std::string pointer;        ///< JSON pointer; empty: the whole document
+  std::vector<value> equals;  ///< one of these; empty: the value only has to be there
+};
+
 /// One assertion on a body; a failed one makes the call an error.
 struct body_check {
   std::string name;
-  std::string pointer;                                                          ///< JSON pointer; empty: the whole text
-  std::optional<std::variant<bool, std::int64_t, double, std::string>> equals;  ///< nullopt: it only has to be there
-  std::string contains;                                                         ///< in the text; used if `pointer` is empty
+  std::optional<json_match> match;
+  std::string contains;  ///< in the text; used if there is no `match`
+};
+
+/// A step that is repeated until the answer says so, as the page of somebody who waits does it. An answer 429 came too
+/// early: it is waited for and is no failure.
+struct poll {
+  json_match until;                   ///< the step has succeeded when this holds
+  std::optional<json_match> give_up;  ///< the step has failed when this holds
+  std::string hint;  ///< JSON pointer to the milliseconds of the server's clock until the next poll; may be empty
+  duration every = std::chrono::seconds{1};      ///< between an answer and the next poll, where no hint says otherwise
+  std::uint64_t max_polls = 0;                   ///< the step has failed after so many; 0: any number
+  duration max_wait = std::chrono::minutes{10};  ///< from the first poll's intended start; then the step has failed
 };
 
 struct step {
@@ -81,7 +99,8 @@ struct step {
   std::vector<body_check> checks;
   std::map<std::string, std::string> tags;      ///< for thresholds: "http_req_duration{class:read}"
   duration timeout = std::chrono::seconds{60};  ///< of one attempt, connecting included
-  std::uint64_t repeat = 1;                     ///< calls in a row
+  std::uint64_t repeat = 1;                     ///< calls in a row; 1 where there is a `poll`
+  std::optional<scenario::poll> poll;           ///< captures and checks are of the answer that ends it well
   duration pause{};                             ///< after each call; the next one is due then
   duration think{};                             ///< on top of `pause`, exponential with this mean
 

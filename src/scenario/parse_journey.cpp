@@ -65,30 +65,74 @@ void check_pointer(table_reader& reader, std::string_view key, const std::string
   reader.error(reader.source_of(key), "'" + pointer + "' is not a JSON pointer; the form is \"/id\" or \"/items/0/id\"");
 }
 
+std::optional<json_match::value> json_value(const toml::node& node) {
+  if (const auto* b = node.as_boolean()) return b->get();
+  if (const auto* i = node.as_integer()) return i->get();
+  if (const auto* d = node.as_floating_point()) return d->get();
+  if (const auto* s = node.as_string()) return s->get();
+  return std::nullopt;
+}
+
+/// 'pointer' and 'equals' in `what`; nullopt: there is no pointer.
+std::optional<json_match> parse_match(table_reader& reader, const std::string& what) {
+  json_match out;
+  const bool has_pointer = reader.text("pointer", out.pointer);
+  check_pointer(reader, "pointer", out.pointer);
+  if (const toml::node* wanted = reader.node("equals")) {
+    const auto add = [&](const toml::node& node) {
+      if (const auto value = json_value(node)) {
+        out.equals.push_back(*value);
+      } else {
+        reader.error(node.source(),
+                     "'equals' in " + what + " must be a string, a number, true or false, or an array of these");
+      }
+    };
+    if (const toml::array* several = wanted->as_array()) {
+      for (const toml::node& node : *several) add(node);
+      if (several->empty()) reader.error(wanted->source(), "'equals' in " + what + " must not be empty");
+    } else {
+      add(*wanted);
+    }
+    if (!has_pointer) reader.error(wanted->source(), "'equals' in " + what + " needs 'pointer'");
+  }
+  return has_pointer ? std::optional{std::move(out)} : std::nullopt;
+}
+
 body_check parse_check(reporter& report, const toml::table& table) {
   body_check out;
   table_reader reader{report, table, "a check"};
   reader.required_name(out.name);
-  const bool by_pointer = reader.text("pointer", out.pointer);
+  out.match = parse_match(reader, "a check");
   const bool by_text = reader.text("contains", out.contains);
-  if (by_pointer == by_text) {
+  if (out.match.has_value() == by_text) {
     reader.error(reader.source(), "a check has either 'pointer', with or without 'equals', or 'contains'");
   }
-  check_pointer(reader, "pointer", out.pointer);
-  if (const toml::node* value = reader.node("equals")) {
-    if (const auto* b = value->as_boolean()) {
-      out.equals = b->get();
-    } else if (const auto* i = value->as_integer()) {
-      out.equals = i->get();
-    } else if (const auto* d = value->as_floating_point()) {
-      out.equals = d->get();
-    } else if (const auto* s = value->as_string()) {
-      out.equals = s->get();
-    } else {
-      reader.error(value->source(), "'equals' in a check must be a string, a number, true or false");
-    }
-    if (!by_pointer) reader.error(value->source(), "'equals' in a check needs 'pointer'");
-  }
+  reader.finish();
+  return out;
+}
+
+/// The table behind 'until' or 'give_up'.
+std::optional<json_match> parse_condition(table_reader& poll, std::string_view key) {
+  const toml::table* table = poll.table(key);
+  if (table == nullptr) return std::nullopt;
+  const std::string what{key};
+  table_reader reader{poll.report(), *table, what};
+  reader.require("pointer");
+  auto out = parse_match(reader, what);
+  reader.finish();
+  return out;
+}
+
+poll parse_poll(reporter& report, const toml::table& table) {
+  poll out;
+  table_reader reader{report, table, "poll"};
+  reader.require("until");
+  out.until = parse_condition(reader, "until").value_or(json_match{});
+  out.give_up = parse_condition(reader, "give_up");
+  if (reader.text("hint", out.hint)) check_pointer(reader, "hint", out.hint);
+  reader.time("every", out.every, {1ms, 24h});
+  reader.count("max_polls", out.max_polls, {1, 1'000'000});
+  reader.time("max_wait", out.max_wait, {1ms, 24h});
   reader.finish();
   return out;
 }
@@ -120,7 +164,12 @@ step parse_step(reporter& report, const toml::table& table) {
     }
   }
   reader.time("timeout", out.timeout, {1ms, 24h});
-  reader.count("repeat", out.repeat, {1, 1'000'000});
+  if (const toml::table* entries = reader.table("poll")) {
+    out.poll = parse_poll(report, *entries);
+    reader.refuse("repeat", "has no meaning in a step with 'poll', which repeats until the answer says so");
+  } else {
+    reader.count("repeat", out.repeat, {1, 1'000'000});
+  }
   reader.time("pause", out.pause, {0ms, 24h});
   reader.time("think", out.think, {0ms, 24h});
   reader.finish();

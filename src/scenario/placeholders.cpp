@@ -1,5 +1,7 @@
 #include "placeholders.hpp"
 
+#include <cstdio>
+
 namespace weir::scenario {
 namespace {
 
@@ -15,6 +17,44 @@ std::string_view name_at(std::string_view text, std::size_t at) noexcept {
   return text.substr(at + 1, end - at - 1);
 }
 
+std::string json_escaped(std::string_view value) {
+  std::string out;
+  for (const char c : value) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      char text[7];
+      std::snprintf(text, sizeof text, "\\u%04x", static_cast<unsigned>(c));
+      out += text;
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+/// `value` gets a name and whether its place is between quotes.
+template <class Value>
+std::string fill(std::string_view text, Value value) {
+  std::string out;
+  out.reserve(text.size());
+  bool quoted = false;
+  for (std::size_t at = 0; at < text.size();) {
+    if (const std::string_view name = name_at(text, at); !name.empty()) {
+      out += value(name, quoted);
+      at += name.size() + 2;
+      continue;
+    }
+    if (text[at] == '"') quoted = !quoted;
+    // A quote that is escaped in the text itself ends no string.
+    const bool escape = quoted && (text.substr(at, 2) == "\\\"" || text.substr(at, 2) == "\\\\");
+    out += text.substr(at, escape ? 2 : 1);
+    at += escape ? 2 : 1;
+  }
+  return out;
+}
+
 }  // namespace
 
 std::vector<std::string_view> placeholders_in(std::string_view text) {
@@ -26,18 +66,11 @@ std::vector<std::string_view> placeholders_in(std::string_view text) {
 }
 
 std::string fill_placeholders(std::string_view text, const std::function<std::string(std::string_view)>& value) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t at = 0; at < text.size();) {
-    const std::string_view name = name_at(text, at);
-    if (name.empty()) {
-      out += text[at++];
-    } else {
-      out += value(name);
-      at += name.size() + 2;
-    }
-  }
-  return out;
+  return fill(text, [&](std::string_view name, bool) { return value(name); });
+}
+
+std::string fill_json_placeholders(std::string_view text, const std::function<std::string(std::string_view)>& value) {
+  return fill(text, [&](std::string_view name, bool quoted) { return quoted ? json_escaped(value(name)) : value(name); });
 }
 
 bool is_builtin_placeholder(std::string_view name) noexcept {

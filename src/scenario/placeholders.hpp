@@ -20,6 +20,10 @@ namespace weir::scenario {
 [[nodiscard]] std::string fill_placeholders(std::string_view text,
                                             const std::function<std::string(std::string_view)>& value);
 
+/// The same for a JSON text: what comes to stand between quotes is escaped, so that it stays one string.
+[[nodiscard]] std::string fill_json_placeholders(std::string_view text,
+                                                 const std::function<std::string(std::string_view)>& value);
+
 /// Whether the name is one of the built-in ones.
 [[nodiscard]] bool is_builtin_placeholder(std::string_view name) noexcept;
 

@@ -29,5 +29,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       last = *at;
     }
   }
+  for (const weir::scenario::journey& j : d.journeys) {
+    for (const weir::scenario::step& s : j.steps) {
+      if (s.poll && (s.repeat != 1 || s.poll->every <= weir::duration{0} || s.poll->max_wait <= weir::duration{0})) {
+        std::abort();
+      }
+    }
+  }
   return 0;
 }

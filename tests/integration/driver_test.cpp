@@ -167,6 +167,132 @@ TEST(Driver, RetriesWithBackoffAndHonoursRetryAfter) {
   EXPECT_GE(asked[1].at - asked[0].at, 395ms);
 }
 
+/// One user who polls /status as `poll` says, then goes in with what it was given.
+std::string fan(const std::string& poll, const std::string& more = "") {
+  return "[[journey]]\nname='j'\n" + more +
+         "\n[[journey.steps]]\nname='status'\nrequest='GET /status'\nexpect=[200]\ncapture={pass='/pass'}\n"
+         "checks=[{name='has a name', pointer='/name'}]\npoll={until={pointer='/state', equals=['offered', 'active']}, " +
+         poll + "}\n[[journey.steps]]\nname='enter'\nrequest='POST /enter'\nbody='{\"pass\":\"{pass}\"}'\n";
+}
+const std::string one_user = "executor='shared-iterations'\niterations=1";
+
+TEST(Driver, PollsUntilTheAnswerSaysSo) {
+  std::atomic<int> n{0};
+  scripted_server server{[&n](const server_request& q) {
+    if (q.path == "/enter") return answer(200);
+    switch (n++) {
+      case 0: return answer(200, R"({"state":"waiting","pollAfterMs":150})");
+      case 1: return answer(200, R"({"state":"waiting","pollAfterMs":null})");
+      default: return answer(200, R"({"state":"offered","name":1,"pass":"a\"b\n"})");
+    }
+  }};
+  const run_result r = run(server.url(), one_user, fan("hint='/pollAfterMs', every='60ms'"));
+  EXPECT_EQ(r.journeys.completed, 1u);
+  const step_result& s = r.steps.at(0);
+  EXPECT_EQ(s.reached, 3u) << "each poll is a call";
+  EXPECT_EQ(count(s, verdict::good), 3u);
+  EXPECT_EQ(s.checks_passed, 4u) << "three statuses, and the last answer's check";
+  EXPECT_EQ(s.checks_failed, 0u);
+  EXPECT_EQ(s.waits, 1u);
+  ASSERT_EQ(s.waited.count(), 1u);
+  EXPECT_GE(s.waited.min(), 210ms) << "from the first poll to the answer that ended it";
+  EXPECT_EQ(s.polls_too_early, 0u);
+  const auto asked = server.requests();
+  ASSERT_EQ(asked.size(), 4u);
+  EXPECT_GE(asked[1].at - asked[0].at, 150ms) << "the server's hint";
+  EXPECT_GE(asked[2].at - asked[1].at, 60ms) << "without one, the scenario's interval";
+  EXPECT_LT(s.all.min(), 150ms) << "a poll's latency counts from when it was due: pauses are not in it";
+  EXPECT_EQ(asked[3].body, R"({"pass":"a\"b\u000a"})") << "what a server says stays one string";
+}
+
+TEST(Driver, APollThatCameTooEarlyIsWaitedForAndNoFailure) {
+  std::atomic<int> n{0};
+  scripted_server server{[&n](const server_request& q) {
+    if (q.path == "/enter") return answer(200);
+    server_reply r = answer(200, R"({"state":"active","name":1,"pass":1})");
+    const int at = n++;
+    if (at < 2) r = answer(429, at == 0 ? "{}" : R"({"pollAfterMs":40})");
+    if (at < 2) r.headers["Retry-After"] = at == 0 ? "0.2" : "3600";
+    return r;
+  }};
+  const run_result r = run(server.url(), one_user,
+                           fan("hint='/pollAfterMs', every='1h'", "retry={max_attempts=9}") +
+                               "[thresholds]\npolls_too_early=['count==2']\n"
+                               "'wait_duration{step:status}'=['min>=240', 'max<60000']\n"
+                               "'http_req_failed{step:status}'=['rate==0']\nchecks=['rate==1']\n");
+  EXPECT_EQ(r.journeys.completed, 1u);
+  const step_result& s = r.steps.at(0);
+  EXPECT_EQ(s.polls_too_early, 2u);
+  EXPECT_EQ(s.attempts, 3u);
+  EXPECT_EQ(s.reached, 3u) << "not retries of one call";
+  EXPECT_EQ(s.rejected.count(), 0u);
+  EXPECT_EQ(count(s, verdict::good), 3u);
+  const auto asked = server.requests();
+  EXPECT_GE(asked.at(1).at - asked[0].at, 200ms) << "Retry-After";
+  EXPECT_GE(asked.at(2).at - asked[1].at, 40ms) << "the hint is finer";
+  for (const threshold_result& t : r.thresholds) EXPECT_TRUE(t.passed) << t.metric << t.expression << t.observed;
+}
+
+TEST(Driver, AWaitThatDoesNotEndWellFailsTheStep) {
+  const auto waits = [](const std::string& poll, const std::string& state, const std::string& more = "") {
+    scripted_server server{[&state](const server_request&) { return answer(200, R"({"state":")" + state + "\"}"); }};
+    run_result r = run(server.url(), one_user, fan(poll, more));
+    EXPECT_EQ(r.journeys.failed, 1u) << poll;
+    EXPECT_EQ(r.steps[0].waits, 1u);
+    EXPECT_TRUE(r.steps[0].waited.empty());
+    return r;
+  };
+  EXPECT_EQ(waits("every='1h', give_up={pointer='/state', equals='expired'}", "expired").steps[0].reached, 1u);
+  EXPECT_EQ(waits("every='1ms', max_polls=4", "waiting").steps[0].reached, 4u);
+  const run_result patient = waits("every='200ms', max_wait='500ms'", "waiting");
+  EXPECT_LE(patient.steps[0].reached, 3u);
+  EXPECT_GE(patient.total, 500ms) << "the user stays that long";
+  EXPECT_EQ(patient.steps[1].reached, 0u);
+  EXPECT_EQ(waits("every='1ms', max_polls=2", "waiting", "on_step_failure='continue'").steps[1].reached, 1u)
+      << "a client that goes on whatever the answer was";
+  const run_result incomplete = waits("every='1h'", "active");
+  EXPECT_EQ(count(incomplete.steps[0], verdict::error), 1u) << "nothing to capture, and a check that does not hold";
+}
+
+TEST(Driver, APollThatFailsIsRetriedAsTheJourneySays) {
+  std::atomic<int> n{0};
+  scripted_server server{[&n](const server_request& q) {
+    const int at = n++;
+    if (q.path == "/enter" || at == 3) return answer(200, R"({"state":"active","name":1,"pass":1})");
+    return at == 0 ? answer(200, R"({"state":"waiting"})") : answer(503);
+  }};
+  const std::string polls = "every='1ms'";
+  run_result r = run(server.url(), one_user, fan(polls, "retry={max_attempts=3, base='1ms'}"));
+  EXPECT_EQ(r.journeys.completed, 1u);
+  EXPECT_EQ(r.steps[0].reached, 2u);
+  EXPECT_EQ(r.steps[0].attempts, 4u);
+  n = 0;
+  r = run(server.url(), one_user, fan(polls));
+  EXPECT_EQ(r.journeys.failed, 1u);
+  EXPECT_EQ(count(r.steps[0], verdict::rejected), 1u);
+}
+
+TEST(Driver, AHintIsTheServersTimeHoweverFastTheScenarioRuns) {
+  std::atomic<int> n{0};
+  scripted_server server{[&n](const server_request& q) {
+    if (q.path == "/enter" || n++ > 0) return answer(200, R"({"state":"active","name":1,"pass":1})");
+    return answer(200, R"({"state":"waiting","ms":200})");
+  }};
+  const run_result r = run(server.url(), one_user, fan("hint='/ms', max_wait='1m'"), "", {.time_scale = 10});
+  EXPECT_EQ(r.journeys.completed, 1u);
+  const auto asked = server.requests();
+  EXPECT_GE(asked.at(1).at - asked[0].at, 200ms);
+  EXPECT_GE(r.steps[0].waited.min(), 2s) << "in the scenario's time";
+}
+
+TEST(Driver, AWaitIsCutByTheEndOfTheRun) {
+  scripted_server server{[](const server_request&) { return answer(200, R"({"state":"waiting"})"); }};
+  const run_result r = run(server.url(), five + "\ngraceful_stop='0s'", fan("every='1h', max_wait='24h'"));
+  EXPECT_EQ(r.journeys.interrupted, 5u);
+  EXPECT_EQ(r.steps[0].waits, 5u);
+  EXPECT_LT(r.total, 30s);
+}
+
 TEST(Driver, WantOfDescriptorsIsItsOwn) {
   scripted_server server{[](const server_request&) {
     server_reply r = answer(200);

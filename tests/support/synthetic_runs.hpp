@@ -235,6 +235,7 @@ inline load::run_result random_run(std::uint64_t seed) {
     s.all = samples(), s.admitted = samples(), s.rejected = samples();
     s.censored = count(), s.censored_at = some_time();
     s.request = samples(), s.request_expected = samples();
+    s.waits = count(), s.waited = samples(), s.polls_too_early = count();
     run.steps.push_back(std::move(s));
   }
   for (std::uint64_t i = below(8); i > 0; --i) {

@@ -8,6 +8,7 @@ namespace {
 using namespace weir::load;
 using namespace std::chrono_literals;
 using weir::scenario::body_check;
+using weir::scenario::json_match;
 using weir::scenario::step;
 
 constexpr const char* body =
@@ -46,26 +47,54 @@ TEST(AnswerCheck, SaysWhichCaptureIsMissing) {
 }
 
 TEST(AnswerCheck, ChecksHoldOrDoNot) {
-  EXPECT_TRUE(checked({"", "/n", {}, ""}).ok());
-  EXPECT_FALSE(checked({"", "/m", {}, ""}).ok());
-  EXPECT_TRUE(checked({"", "/none", {}, ""}).ok()) << "null is there";
-  EXPECT_TRUE(checked({"", "/n", std::int64_t{3}, ""}).ok());
-  EXPECT_FALSE(checked({"", "/n", std::int64_t{4}, ""}).ok());
-  EXPECT_TRUE(checked({"", "/big", std::int64_t{9007199254740993}, ""}).ok());
-  EXPECT_FALSE(checked({"", "/big", std::int64_t{9007199254740992}, ""}).ok()) << "the same double, another identifier";
-  EXPECT_FALSE(checked({"", "/half", std::int64_t{0}, ""}).ok());
-  EXPECT_TRUE(checked({"", "/half", 0.5, ""}).ok());
-  EXPECT_FALSE(checked({"", "/id", 0.5, ""}).ok());
-  EXPECT_TRUE(checked({"", "/paid", true, ""}).ok());
-  EXPECT_FALSE(checked({"", "/paid", false, ""}).ok());
-  EXPECT_FALSE(checked({"", "/n", true, ""}).ok());
-  EXPECT_TRUE(checked({"", "/id", std::string{"u-7"}, ""}).ok());
-  EXPECT_FALSE(checked({"", "/n", std::string{"3"}, ""}).ok());
-  EXPECT_TRUE(checked({"", "", {}, "u-7"}).ok());
-  EXPECT_FALSE(checked({"", "", {}, "u-8"}).ok());
-  EXPECT_TRUE(checked({"", "", {}, "html"}, "<html>").ok()) << "text needs no JSON";
-  EXPECT_EQ(checked({"", "/n", {}, ""}).checks_passed, 1u);
-  EXPECT_EQ(checked({"", "/m", {}, ""}).checks_failed, 1u);
+  EXPECT_TRUE(checked({"", json_match{"/n", {}}, ""}).ok());
+  EXPECT_FALSE(checked({"", json_match{"/m", {}}, ""}).ok());
+  EXPECT_TRUE(checked({"", json_match{"/none", {}}, ""}).ok()) << "null is there";
+  EXPECT_TRUE(checked({"", json_match{"/n", {std::int64_t{3}}}, ""}).ok());
+  EXPECT_FALSE(checked({"", json_match{"/n", {std::int64_t{4}}}, ""}).ok());
+  EXPECT_TRUE(checked({"", json_match{"/big", {std::int64_t{9007199254740993}}}, ""}).ok());
+  EXPECT_FALSE(checked({"", json_match{"/big", {std::int64_t{9007199254740992}}}, ""}).ok())
+      << "the same double, another identifier";
+  EXPECT_FALSE(checked({"", json_match{"/half", {std::int64_t{0}}}, ""}).ok());
+  EXPECT_TRUE(checked({"", json_match{"/half", {0.5}}, ""}).ok());
+  EXPECT_FALSE(checked({"", json_match{"/id", {0.5}}, ""}).ok());
+  EXPECT_TRUE(checked({"", json_match{"/paid", {true}}, ""}).ok());
+  EXPECT_FALSE(checked({"", json_match{"/paid", {false}}, ""}).ok());
+  EXPECT_FALSE(checked({"", json_match{"/n", {true}}, ""}).ok());
+  EXPECT_TRUE(checked({"", json_match{"/id", {std::string{"u-7"}}}, ""}).ok());
+  EXPECT_FALSE(checked({"", json_match{"/n", {std::string{"3"}}}, ""}).ok());
+  EXPECT_TRUE(checked({"", {}, "u-7"}).ok());
+  EXPECT_FALSE(checked({"", {}, "u-8"}).ok());
+  EXPECT_TRUE(checked({"", {}, "html"}, "<html>").ok()) << "text needs no JSON";
+  EXPECT_EQ(checked({"", json_match{"/n", {}}, ""}).checks_passed, 1u);
+  EXPECT_EQ(checked({"", json_match{"/m", {}}, ""}).checks_failed, 1u);
+}
+
+TEST(AnswerCheck, OneOfSeveralValuesWillDo) {
+  EXPECT_TRUE(checked({"", json_match{"/id", {std::string{"u-6"}, std::string{"u-7"}}}, ""}).ok());
+  EXPECT_FALSE(checked({"", json_match{"/id", {std::string{"u-6"}, true, std::int64_t{7}}}, ""}).ok());
+}
+
+TEST(PollAnswer, SaysWhetherToGoOnWaiting) {
+  using word = poll_answer::word;
+  weir::scenario::poll poll;
+  poll.until = {"/state", {std::string{"offered"}, std::string{"active"}}};
+  poll.give_up = json_match{"/gone", {}};
+  poll.hint = "/ms";
+  const auto read = [&](std::string_view text) { return read_poll(poll, text); };
+  EXPECT_EQ(read(R"({"state":"active","gone":1})").says, word::done);
+  EXPECT_EQ(read(R"({"state":"expired","gone":null})").says, word::given_up) << "null is there";
+  EXPECT_EQ(read(R"({"state":"waiting","ms":1500})").says, word::wait);
+  EXPECT_EQ(read(R"({"state":"waiting","ms":1500})").hint, 1500ms);
+  EXPECT_EQ(read(R"({"ms":0.5})").hint, 500us);
+  for (const char* none : {"", "<html>", "{}", R"({"ms":null})", R"({"ms":"9"})"}) {
+    EXPECT_EQ(read(none).says, word::wait) << none;
+    EXPECT_EQ(read(none).hint, std::nullopt) << none;
+  }
+  EXPECT_EQ(read(R"({"ms":-7})").hint, 0ms);
+  EXPECT_EQ(read(R"({"ms":1e300})").hint, 24h) << "a server may say anything";
+  poll.hint.clear();
+  EXPECT_EQ(read("7").hint, std::nullopt);
 }
 
 TEST(RetryAfter, ReadsSecondsAndNothingElse) {

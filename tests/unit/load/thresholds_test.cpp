@@ -57,6 +57,9 @@ run_result found() {
   order.request_expected.record(1ms, 100);
   order.all.record(1ms, 100);
   order.admitted.record(1ms, 100);
+  order.waits = 30;
+  order.waited.record(5s, 25);
+  order.polls_too_early = 7;
   r.journey_duration.record(500ms, 100);
   r.generator.lateness.record(1ms, 190);
   r.bytes_sent = 1000;
@@ -97,6 +100,9 @@ TEST(Thresholds, ObserveEveryMetric) {
   EXPECT_EQ(observed("http_reqs", "rate"), 48) << "per second of the measured part";
   EXPECT_EQ(observed("goodput", "count"), 100) << "of the step under the SLO";
   EXPECT_EQ(observed("goodput{step:order}", "count"), 100);
+  EXPECT_EQ(observed("wait_duration{step:order}", "max"), 5000);
+  EXPECT_EQ(observed("polls_too_early{step:order}", "count"), 7);
+  EXPECT_EQ(observed("polls_too_early{step:register}", "count"), 0);
   EXPECT_EQ(observed("iterations", "count"), 100);
   EXPECT_EQ(observed("iterations_intended", "count"), 200);
   EXPECT_EQ(observed("iterations_started", "count"), 190);

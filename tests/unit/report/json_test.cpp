@@ -140,8 +140,8 @@ TEST(FromJson, NamesThePlaceAndWhatWasExpected) {
 }
 
 TEST(FromJson, AnotherVersionIsRefused) {
-  EXPECT_EQ(error_after([](auto& w) { w["version"] = 3; }),
-            "run.json: weir.version: expected 2, found 3: written by another version of weir");
+  EXPECT_EQ(error_after([](auto& w) { w["version"] = 2; }),
+            "run.json: weir.version: expected 3, found 2: written by another version of weir");
 }
 
 TEST(FromJson, UnknownMembersAreIgnored) {

@@ -64,8 +64,8 @@ TEST(RunFields, OfTheOverload) {
 
 TEST(RunFields, OfAStep) {
   const load::step_result s;
-  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = s;
-  EXPECT_EQ(fields_of(s), number_of(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p));
+  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, t, u] = s;
+  EXPECT_EQ(fields_of(s), number_of(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, t, u));
 }
 
 TEST(RunFields, OfARun) {

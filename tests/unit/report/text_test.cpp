@@ -56,6 +56,20 @@ load::run_result small_run() {
   return run;
 }
 
+TEST(TextSummary, WaitsAreNumbersOfTheirOwn) {
+  load::run_result run = small_run();
+  EXPECT_THAT(text_summary(run), Not(HasSubstr("wait_duration")));
+  load::step_result& step = run.steps[0];
+  step.waits = 10;
+  step.waited.record(3s, 8);
+  step.polls_too_early = 2;
+  const std::string text = text_summary(run);
+  EXPECT_THAT(text, HasSubstr("wait_duration { step:register }"));
+  EXPECT_THAT(text, HasSubstr("med=3s"));
+  EXPECT_THAT(text, HasSubstr("8 of 10 waits ended well, 2 polls came too early"));
+  EXPECT_THAT(text, HasSubstr("buy / register        10         8        80 %")) << "the funnel counts waits, not polls";
+}
+
 TEST(TextSummary, HasTheShapeOfK6) {
   const std::string text = text_summary(small_run());
   EXPECT_THAT(text,

@@ -141,11 +141,12 @@ TEST(Parse, ReadsEveryKey) {
   EXPECT_TRUE(order.expects(302));
   EXPECT_FALSE(order.expects(404));
   ASSERT_EQ(order.checks.size(), 6u);
-  EXPECT_EQ(order.checks[0].equals, std::nullopt);
-  EXPECT_EQ(std::get<bool>(*order.checks[1].equals), true);
-  EXPECT_EQ(std::get<std::int64_t>(*order.checks[2].equals), 3);
-  EXPECT_EQ(std::get<double>(*order.checks[3].equals), 1.5);
-  EXPECT_EQ(std::get<std::string>(*order.checks[4].equals), "yes");
+  EXPECT_THAT(order.checks[0].match->equals, testing::IsEmpty());
+  EXPECT_THAT(order.checks[1].match->equals, ElementsAre(true));
+  EXPECT_THAT(order.checks[2].match->equals, ElementsAre(std::int64_t{3}));
+  EXPECT_THAT(order.checks[3].match->equals, ElementsAre(1.5));
+  EXPECT_THAT(order.checks[4].match->equals, ElementsAre(std::string{"yes"}));
+  EXPECT_FALSE(order.checks[5].match);
   EXPECT_EQ(order.checks[5].contains, "ok");
   EXPECT_TRUE(d.journeys[1].abort_on_failure) << "survivors only is not the default";
   EXPECT_EQ(d.journeys[1].steps[0].path, "/list?page=1");
@@ -177,6 +178,63 @@ TEST(Parse, ReadsTheOtherExecutors) {
   l = with("executor='per-vu-iterations'\niterations=10\nmax_duration='3s'");
   EXPECT_EQ(l.executor, executor::per_vu_iterations);
   EXPECT_EQ(length_of(l), 3s);
+}
+
+/// A step that polls as `poll` says, in line 7.
+parsed polling(const std::string& poll) {
+  return parse("[scenario]\nname='x'\n[[load]]\nexecutor='constant-vus'\njourney='j'\nduration='1s'\n" +
+                   ("[[journey]]\nname='j'\nsteps=[{name='s', request='GET /', " + poll + "}]\n"),
+               "f");
+}
+
+TEST(Parse, ReadsPolls) {
+  parsed p = polling(
+      "poll={until={pointer='/state', equals=['offered', 'active', 3]}, give_up={pointer='/gone'}, hint='/pollAfterMs', "
+      "every='1500ms', max_polls=10, max_wait='40s'}");
+  for (const diagnostic& d : p.errors) ADD_FAILURE() << d.text();
+  const scenario::poll& all = p.definition.journeys.at(0).steps.at(0).poll.value();
+  EXPECT_EQ(all.until.pointer, "/state");
+  EXPECT_THAT(all.until.equals, ElementsAre(std::string{"offered"}, std::string{"active"}, std::int64_t{3}));
+  ASSERT_TRUE(all.give_up);
+  EXPECT_EQ(all.give_up->pointer, "/gone");
+  EXPECT_TRUE(all.give_up->equals.empty()) << "it only has to be there";
+  EXPECT_EQ(all.hint, "/pollAfterMs");
+  EXPECT_EQ(all.every, 1500ms);
+  EXPECT_EQ(all.max_polls, 10u);
+  EXPECT_EQ(all.max_wait, 40s);
+
+  p = polling("poll={until={pointer='/pass'}}");
+  EXPECT_TRUE(p.ok());
+  const scenario::poll& least = p.definition.journeys.at(0).steps.at(0).poll.value();
+  EXPECT_FALSE(least.give_up);
+  EXPECT_EQ(least.every, 1s);
+  EXPECT_EQ(least.max_polls, 0u) << "any number";
+  EXPECT_EQ(least.max_wait, 10min);
+}
+
+TEST(Parse, SaysWhatIsWrongWithAPoll) {
+  const auto errors = [](const std::string& poll) {
+    std::string all;
+    for (const diagnostic& d : polling(poll).errors) all += d.text() + "\n";
+    return all;
+  };
+  EXPECT_EQ(errors("poll={}"), "f:9: poll has no 'until'\n");
+  EXPECT_EQ(errors("poll={until={}}"), "f:9: until has no 'pointer'\n");
+  EXPECT_EQ(errors("poll={until={pointer='state'}}"),
+            "f:9: 'state' is not a JSON pointer; the form is \"/id\" or \"/items/0/id\"\n");
+  EXPECT_EQ(errors("poll={until={pointer='/a'}, give_up={pointer='/b', equals=[]}}"),
+            "f:9: 'equals' in give_up must not be empty\n");
+  EXPECT_EQ(errors("poll={until={pointer='/a', contains='x'}}"),
+            "f:9: unknown key 'contains' in until; known: pointer, equals\n");
+  EXPECT_THAT(errors("poll={until={pointer='/a'}, hint='ms'}"), HasSubstr("f:9: 'ms' is not a JSON pointer"));
+  EXPECT_EQ(errors("poll={until={pointer='/a'}, max_polls=0}"),
+            "f:9: 'max_polls' in poll must be a whole number from 1 to 1000000, is 0\n");
+  EXPECT_EQ(errors("poll={until={pointer='/a'}, every='0s'}"), "f:9: 'every' in poll must be from 1ms to 24h, is 0s\n");
+  EXPECT_EQ(errors("poll={until={pointer='/a'}, max_wiat='1s'}"),
+            "f:9: unknown key 'max_wiat' in poll; did you mean 'max_wait'?\n");
+  EXPECT_THAT(errors("poll={until={pointer='/a'}}, repeat=2"),
+              HasSubstr("f:9: 'repeat' has no meaning in a step with 'poll'"));
+  EXPECT_EQ(errors("poll=3"), "f:9: 'poll' in a step must be a table\n");
 }
 
 struct mistake {
@@ -303,8 +361,10 @@ INSTANTIATE_TEST_SUITE_P(
         mistake{"{ name = \"there\", pointer = \"/id\" }", "{ name = \"there\" }",
                 "f.toml:33: a check has either 'pointer'"},
         mistake{"{ name = \"there\", pointer = \"/id\" }", "{ pointer = \"/id\" }", "f.toml:33: a check has no 'name'"},
-        mistake{"equals = true", "equals = [1]",
-                "f.toml:33: 'equals' in a check must be a string, a number, true or false"},
+        mistake{"equals = true", "equals = {}",
+                "f.toml:33: 'equals' in a check must be a string, a number, true or false, or an array of these"},
+        mistake{"equals = true", "equals = [1, []]", "f.toml:33: 'equals' in a check must be a string, a number"},
+        mistake{"equals = true", "equals = []", "f.toml:33: 'equals' in a check must not be empty"},
         mistake{"contains = \"ok\"", "contains = \"ok\", equals = 1", "f.toml:34: 'equals' in a check needs 'pointer'"},
         mistake{"[[journey.steps]]\nname = \"list\"\nrequest = \"GET /list?page=1\"", "steps = []",
                 "f.toml:38: journey 'look' has no steps"}));

@@ -4,6 +4,7 @@
 
 namespace {
 
+using weir::scenario::fill_json_placeholders;
 using weir::scenario::fill_placeholders;
 using weir::scenario::placeholders_in;
 
@@ -19,6 +20,18 @@ TEST(Placeholders, AreReplacedWhereTheyStand) {
   EXPECT_EQ(fill_placeholders("{{a}}", shout), "{<a>}");
   EXPECT_EQ(fill_placeholders("{", shout), "{");
   EXPECT_EQ(fill_placeholders("", shout), "");
+}
+
+TEST(Placeholders, BetweenTheQuotesOfAJsonTextAreEscaped) {
+  const auto hostile = [](std::string_view) { return std::string{"a\"b\\c\n{\x01"}; };
+  EXPECT_EQ(fill_json_placeholders(R"({"u":"{user}"})", hostile), R"({"u":"a\"b\\c\u000a{\u0001"})");
+  EXPECT_EQ(fill_placeholders(R"({"u":"{user}"})", hostile), "{\"u\":\"a\"b\\c\n{\x01\"}") << "a text of another kind";
+  const auto list = [](std::string_view) { return std::string{R"(["x"])"}; };
+  EXPECT_EQ(fill_json_placeholders(R"({"l":{list},"t":"{list}"})", list), R"({"l":["x"],"t":"[\"x\"]"})")
+      << "JSON outside of quotes stays what it was";
+  const auto quote = [](std::string_view) { return std::string{"\""}; };
+  EXPECT_EQ(fill_json_placeholders(R"("\"{q}","\\",{q})", quote), R"("\"\"","\\",")") << "escaped quotes end no string";
+  EXPECT_EQ(fill_json_placeholders(R"("{q}\)", quote), R"("\"\)");
 }
 
 }  // namespace
