@@ -350,6 +350,56 @@ TEST(room_core, who_was_told_to_come_back_comes_before_who_asks_now) {
   EXPECT_EQ(turn.answer.why, room_refusal::over);
 }
 
+TEST(room_core, who_is_called_in_process_and_may_not_come_in_yet_keeps_nobody_busy) {
+  weir::room_config config = counters(3);
+  config.overbook_at_most = 0.5;
+  config.claim_window = 5s;
+  a_room room{config};
+  std::vector<weir::seat_id> seats;
+  for (int i = 0; i < 100; ++i) seats.push_back(room.seat());
+  for (std::size_t i = 0; i < 3; ++i) room.complete(seats[i]);
+  room.wait(60s);  // nobody comes: more are asked at a time now
+  std::vector<weir::seat_id> offered;
+  for (const auto s : seats) {
+    if (room.view(s).state == seat_state::offered) offered.push_back(s);
+  }
+  ASSERT_GE(offered.size(), 4U);
+  for (std::size_t i = 0; i < 3; ++i) ASSERT_EQ(room.claim(offered[i]).why, room_refusal::none);
+  const weir::seat_holder who{offered[3], 0, 0};
+  request turn;
+  for (int i = 0; i < 100; ++i) {  // who waits again and again waits once
+    ASSERT_FALSE(room.core.wait_turn(turn, who, room.now, room.fx));
+    ASSERT_TRUE(room.core.withdraw(turn, who));
+  }
+  ASSERT_FALSE(room.core.wait_turn(turn, who, room.now, room.fx));
+  int passes = 0;
+  for (const auto end = room.now + 1s; room.now < end && passes < 1000; ++passes) {
+    room.now = room.core.next_event(room.now);
+    room.core.pass(room.now, room.fx);
+  }
+  EXPECT_LE(passes, 20) << "time is asked for again and again, and nothing can happen";
+  EXPECT_EQ(room.core.totals().claims_held, 0U) << "nobody was told to come back";
+  room.complete(offered[0]);
+  ASSERT_EQ(room.fx.ready.pop_front(), &turn);
+  EXPECT_EQ(turn.answer.view.state, seat_state::active);
+}
+
+TEST(room_core, who_was_absent_may_wait_in_process_again) {
+  weir::room_config config = counters(1);
+  config.presence = true;
+  config.session_ttl = 1h;
+  a_room room{config};
+  const auto inside = room.seat();
+  const auto absent = room.seat();
+  for (int i = 0; i < 20 && room.view(absent).state == seat_state::waiting; ++i) room.wait(60s);
+  ASSERT_EQ(room.view(absent).state, seat_state::abandoned);
+  request turn;
+  ASSERT_FALSE(room.core.wait_turn(turn, {absent, 0, 0}, room.now, room.fx));
+  EXPECT_EQ(room.view(absent).state, seat_state::waiting);
+  room.complete(inside);
+  EXPECT_EQ(room.fx.ready.pop_front(), &turn);
+}
+
 // Lanes.
 
 TEST(room_core, the_first_lane_is_first_and_the_others_get_their_share) {

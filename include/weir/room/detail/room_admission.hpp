@@ -93,7 +93,6 @@ class room_admission : public room_books {
   }
   /// Its offer stays until it has had the chance to come back. Precondition: prepare().
   void hold(seat_key key, room_session& s, time_point now) {
-    ++totals_.claims_held;
     if (!s.blocked) blocked_.push_back(key);
     s.blocked = true;
     held_ = config_.max_active != 0 && sessions_.active() >= config_.max_active ? hold_reason::active : hold_reason::rate;
@@ -226,20 +225,22 @@ class room_admission : public room_books {
     turn_waiters_ = std::move(moved);
   }
 
-  /// Those in process who have been called come in, as far as limits on entries allow. Call after admit().
+  /// Those in process who have been called come in, as far as limits on entries allow. Call after admit(). Errors:
+  /// std::bad_alloc; who has not come in is still called.
   void serve_called(time_point now, room_effects& fx) {
-    for (std::size_t left = called_.size(); left != 0; --left) {
-      const seat_key key = called_.front();
-      called_.pop_front();
+    for (std::size_t i = 0; i < called_.size();) {
       prepare();
+      const seat_key key = called_[i];
       const auto waiter = turn_waiters_.find(key);
       room_session* s = sessions_.find(key);
-      if (waiter == turn_waiters_.end() || s == nullptr || s->state != seat_state::offered) continue;
-      if (!may_enter(key, now)) {
+      const bool wants = waiter != turn_waiters_.end() && s != nullptr && s->state == seat_state::offered;
+      if (wants && !may_enter(key, now)) {
         hold(key, *s, now);
-        called_.push_back(key);
+        ++i;
         continue;
       }
+      called_.erase(called_.begin() + static_cast<std::ptrdiff_t>(i));
+      if (!wants) continue;
       room_request& r = *waiter->second.request;
       enter(key, *s, waiter->second.bind, now, fx);
       turn_waiters_.erase(waiter);
@@ -340,6 +341,7 @@ class room_admission : public room_books {
     room_lane& l = lanes_[lane];
     const std::uint64_t place = l.line().head();  // who waits
     const seat_key key = key_of(lane, place);
+    if (turn_waiters_.contains(key)) called_.push_back(key);  // what may throw comes first
     room_session s{.since = now, .expires = later(now, config_.claim_window)};
     s.second = second_.contains(key);
     s.record = note({.what = room_record::kind::offered,
@@ -363,7 +365,6 @@ class room_admission : public room_books {
       totals_.eta_error.add(static_cast<double>(waited.count()) / static_cast<double>(promised.count()), eta_error_bounds);
     }
     changed(key, seat_state::waiting, seat_state::offered, now, waited);
-    if (turn_waiters_.contains(key)) called_.push_back(key);
   }
 
   void unblock(seat_key key, room_session& s) noexcept {

@@ -158,7 +158,8 @@ inline time_point room_core::next_event(time_point now) const noexcept {
     next = std::min(next, std::max(next_turns_, now));
     if (held_ == hold_reason::rate && !config_.manual) next = std::min(next, std::max(pace_.next_offer(), now));
   }
-  if (!called_.empty()) next = std::min(next, std::max(pace_.next_entry(now), now));
+  // What else holds up those who have been called ends with somebody's leave, or an offer's or a session's time.
+  if (const time_point entry = pace_.next_entry(now); !called_.empty() && entry > now) next = std::min(next, entry);
   return next;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <new>
 #include <optional>
 
 namespace weir::inline v0 {
@@ -183,6 +184,7 @@ inline bool room_core::claim(room_request& r, const seat_holder& who, time_point
   } else {
     if (!store_works_) return refuse(r, store, config_.polls.shortest);
     if (!may_enter(key, now)) {
+      ++totals_.claims_held;
       hold(key, *s, now);
       r.answer.view = describe(key, who.bind, now);
       return refuse(r, not_yet, entry_in(now));
@@ -195,19 +197,24 @@ inline bool room_core::claim(room_request& r, const seat_holder& who, time_point
 }
 
 inline bool room_core::wait_turn(room_request& r, const seat_holder& who, time_point now, room_effects& fx) {
-  if (is_known(who.seat)) {
-    const detail::seat_key key = key_of_seat(who.seat);
-    if (turn_waiters_.contains(key)) return refuse(r, room_refusal::duplicate);
-    const detail::room_session* s = sessions_.find(key);
-    const bool offered = s != nullptr && s->state == seat_state::offered;
-    if (!offered && !lanes_[who.seat.lane].line().waits(detail::place_of(key))) return claim(r, who, now, fx);
-    prepare();
-    turn_waiters_.emplace(key, turn_waiter{&r, who.bind});
-    if (offered) called_.push_back(key);
+  r.answer = {};
+  if (!is_known(who.seat)) return refuse(r, room_refusal::unknown);
+  if (has_moved(who)) return refuse(r, room_refusal::bound_elsewhere);
+  const detail::seat_key key = key_of_seat(who.seat);
+  if (turn_waiters_.contains(key)) return refuse(r, room_refusal::duplicate);
+  const detail::room_lane& l = lanes_[who.seat.lane];
+  if (l.is_absent(detail::place_of(key))) (void)see_out_of_line(key, who.bind, now, fx);  // it is there again
+  prepare();
+  const detail::room_session* s = sessions_.find(key);
+  const bool offered = s != nullptr && s->state == seat_state::offered;
+  if (!offered && !l.line().waits(detail::place_of(key))) return claim(r, who, now, fx);
+  if (offered && std::find(called_.begin(), called_.end(), key) == called_.end()) called_.push_back(key);
+  turn_waiters_.emplace(key, turn_waiter{&r, who.bind});
+  try {
     serve_called(now, fx);
-    return false;
+  } catch (const std::bad_alloc&) {  // it waits, and the next pass serves it
   }
-  return claim(r, who, now, fx);
+  return false;
 }
 
 inline bool room_core::withdraw(room_request& r, const seat_holder& who) noexcept {
