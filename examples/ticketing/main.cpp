@@ -4,8 +4,8 @@
 #include "options.hpp"
 #include "password.hpp"
 #include "protection.hpp"
-#include "routes.hpp"
 #include "server.hpp"
+#include "services.hpp"
 #include "store.hpp"
 #include "worker_pool.hpp"
 
@@ -51,13 +51,14 @@ std::size_t raise_descriptor_limit(std::size_t connections, std::size_t pool_siz
 class shutdown_sequence {
  public:
   shutdown_sequence(boost::asio::io_context& io, std::chrono::milliseconds drain, server& s, protection* guard,
-                    store& database, worker_pool& a, worker_pool& b)
+                    store& database, services& what, worker_pool& a, worker_pool& b)
       : signals_(io.get_executor(), SIGTERM, SIGINT),
         timer_(io.get_executor()),
         drain_(drain),
         server_(s),
         guard_(guard),
         database_(database),
+        services_(what),
         pools_{&a, &b} {
     signals_.async_wait([this](const boost::system::error_code& ec, int) {
       if (!ec) begin();
@@ -68,6 +69,7 @@ class shutdown_sequence {
     signals_.cancel();
     timer_.cancel();
     database_.end();
+    services_.end();
   }
 
  private:
@@ -101,6 +103,7 @@ class shutdown_sequence {
   server& server_;
   protection* guard_;
   store& database_;
+  services& services_;
   worker_pool* pools_[2];
   bool aborting_ = false;
 };
@@ -154,8 +157,7 @@ int serve(const options& o) {
   worker_pool store_worker{1, io.get_executor()};  // SQLite writes one at a time
   const std::unique_ptr<store> database = database_of(o, io.get_executor(), store_worker);
   prepare(io, *database, o.stock);
-  routes service{o.cost,    o.date_query, hash_workers,      store_worker,
-                 *database, counters,     io.get_executor(), guard ? &*guard : nullptr};
+  services service{o, {hash_workers, store_worker, *database, counters, io.get_executor(), guard ? &*guard : nullptr}};
 
   const server_options http{.address = o.address,
                             .port = o.port,
@@ -170,7 +172,8 @@ int serve(const options& o) {
     std::fprintf(stderr, "ticketing: cannot listen on %s:%u: %s\n", o.address.c_str(), o.port, e.code().message().c_str());
     return 1;
   }
-  shutdown_sequence shutdown{io, o.drain, *listening, guard ? &*guard : nullptr, *database, hash_workers, store_worker};
+  shutdown_sequence shutdown{io,        o.drain, *listening,   guard ? &*guard : nullptr,
+                             *database, service, hash_workers, store_worker};
   std::printf("listening on %s:%u\n", o.address.c_str(), listening->port());
   std::fflush(stdout);
 

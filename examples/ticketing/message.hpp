@@ -3,6 +3,7 @@
 /// What passes between the HTTP unit and the routes: plain structures, so that only server.cpp knows Beast.
 
 #include <weir/core/time.hpp>
+#include <weir/http/message.hpp>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
@@ -12,6 +13,8 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace ticketing {
 
@@ -24,8 +27,9 @@ inline constexpr boost::asio::use_awaitable_t<executor_type> use_task{};
 struct request {
   std::string_view method;
   std::string_view target;
+  std::vector<weir::http_header> headers{};
   std::string_view body;
-  weir::time_point arrival;           ///< when its first byte had been read
+  weir::time_point arrival{};         ///< when its first byte had been read
   const bool* client_gone = nullptr;  ///< becomes true when the client hangs up (only where the server watches for it)
 
   [[nodiscard]] bool gone() const noexcept { return client_gone != nullptr && *client_gone; }
@@ -33,9 +37,11 @@ struct request {
 
 struct response {
   unsigned status = 200;
-  std::string body{};                  ///< JSON
+  std::string body{};                  ///< JSON, unless a header Content-Type says otherwise
   std::chrono::seconds retry_after{};  ///< header Retry-After, if not zero
   std::string_view allow{};            ///< header Allow, if not empty
+  /// More of them. Names are literals.
+  std::vector<std::pair<std::string_view, std::string>> headers{};
 };
 
 /// Runs on the I/O thread. Its coroutine is cancelled (terminal) when the client hangs up, if the server watches for it.

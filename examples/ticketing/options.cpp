@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <map>
 #include <thread>
@@ -10,14 +11,16 @@
 namespace ticketing {
 namespace {
 
+const std::map<std::string, double> units{{"ms", 1}, {"s", 1000}, {"min", 60'000}};
+
 /// "800ms", "10s", "2min"; the unit may not be left out.
 void add_time(CLI::App& app, const std::string& name, std::chrono::milliseconds& value, const std::string& help,
               double least = 1) {
-  static const std::map<std::string, double> units{{"ms", 1}, {"s", 1000}, {"min", 60'000}};
   const auto assign = [&value, name, least](const double& milliseconds) {
-    const bool too_short = milliseconds < 1 && !(least == 0 && milliseconds == 0);
+    const bool too_short = milliseconds < std::max(least, 1.0) && !(least == 0 && milliseconds == 0);
     if (too_short || !(milliseconds <= 86'400'000)) {
-      throw CLI::ValidationError(name, std::string{"must be "} + (least == 0 ? "0ms, or " : "") + "from 1ms to 1440min");
+      throw CLI::ValidationError(name, std::string{"must be "} + (least == 0 ? "0ms, or " : "") + "from " +
+                                           (least > 1 ? "1s" : "1ms") + " to 1440min");
     }
     value = std::chrono::milliseconds{static_cast<std::int64_t>(milliseconds)};
   };
@@ -44,11 +47,59 @@ void set_database(options& o, const std::string& text) {
   }
 }
 
+/// "50/10s": so many in so long.
+weir::rate rate_in(const std::string& text) {
+  weir::rate r;
+  const char* const end = text.data() + text.size();
+  const auto [slash, wrong] = std::from_chars(text.data(), end, r.permits);
+  double per = 0;
+  if (wrong == std::errc{} && slash != end && *slash == '/') {
+    const auto [unit, bad] = std::from_chars(slash + 1, end, per);
+    const auto known = bad == std::errc{} ? units.find(std::string(unit, end)) : units.end();
+    per = known == units.end() ? 0 : per * known->second;
+  }
+  if (r.permits < 1 || r.permits > 1'000'000 || !(per >= 1 && per <= 86'400'000)) {
+    throw CLI::ValidationError("--admit", "must be N/TIME, such as 50/10s, with N from 1 to 1000000, is '" + text + "'");
+  }
+  r.per = std::chrono::microseconds{static_cast<std::int64_t>(per * 1000)};
+  return r;
+}
+
+/// What the waiting rooms are told, and what stood in their place.
+void add_queues(CLI::App& app, options& o, std::string& room, std::string& style) {
+  app.add_option("--room", room,
+                 "on: weir's waiting rooms stand before the dates of concerts and the flash sale; off: the reports' tables")
+      ->check(CLI::IsMember({"off", "on"}));
+  app.add_option_function<std::string>(
+         "--admit", [&o](const std::string& text) { o.rooms.admit = rate_in(text); }, "how many are let in, N/TIME")
+      ->default_str("50/10s");
+  app.add_option("--admit-style", style, "strict: never more in any such time; smooth: evenly; batch: all of them at once")
+      ->check(CLI::IsMember({"strict", "smooth", "batch"}));
+  app.add_option("--max-active", o.rooms.max_active, "at most so many inside at a time; 0: no limit");
+  add_time(app, "--claim-window", o.claim_window, "how long a turn is kept for who does not come", 1000);
+  add_time(app, "--session", o.session, "how long somebody may be inside", 1000);
+  app.add_option("--polls", o.rooms.polls_per_s, "polls per second that all who wait may make together")
+      ->check(CLI::Range(1.0, 1e6));
+  app.add_option("--room-store", o.rooms.file,
+                 "SQLite file in which the rooms survive the server; beside it FILE.key. Empty: none");
+  app.add_option("--operator-token", o.rooms.operator_token,
+                 "what an operator of the rooms has to show; empty: nobody is one");
+  app.add_option_function<double>(
+         "--issue-time",
+         [&o](const double& ms) { o.issue_time = std::chrono::nanoseconds{static_cast<std::int64_t>(ms * 1e6)}; },
+         "let a table take so long to give out a token, and the longer the more ask (without rooms)")
+      ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME"))
+      ->default_str("0ms");
+  app.add_option("--backend-rate", o.back_end_rate,
+                 "requests per second that the flash sale's back end does at best; 0: any")
+      ->check(CLI::Range(0.0, 1e6));
+}
+
 }  // namespace
 
 std::variant<options, int> parse_options(int argc, char** argv) {
   options o;
-  std::string protection = "off";
+  std::string protection = "off", room = "off", style = "strict";
   CLI::App app{
       "A ticket shop's order service: register (bcrypt), charge points, order; dates of concerts. HTTP/1.1 and JSON."};
   app.option_defaults()->always_capture_default();
@@ -71,6 +122,7 @@ std::variant<options, int> parse_options(int argc, char** argv) {
   add_time(app, "--date-query", o.date_query, "let the query for dates take so long alone, and the longer the more ask", 0);
   app.add_option("--date-limit", o.date_limit, "such queries at a time (used by --protection on)")
       ->check(CLI::Range(1U, 1000U));
+  add_queues(app, o, room, style);
   add_time(app, "--request-timeout", o.request_timeout, "time for reading one request, and for writing one answer");
   add_time(app, "--idle-timeout", o.idle_timeout, "time that a connection may be silent between requests");
   add_time(app, "--drain", o.drain, "time for finishing what runs after SIGTERM or SIGINT");
@@ -90,6 +142,12 @@ std::variant<options, int> parse_options(int argc, char** argv) {
     return app.exit(e) == 0 ? 0 : 2;
   }
   o.protection = protection == "on";
+  o.room = room == "on";
+  o.rooms.pace = style == "smooth"  ? weir::room_pace::smooth
+                 : style == "batch" ? weir::room_pace::batch
+                                    : weir::room_pace::strict;
+  o.rooms.claim_window = o.claim_window;
+  o.rooms.session = o.session;
   if (o.protection && 2 * o.date_query >= o.date_slo) {
     std::fprintf(
         stderr,

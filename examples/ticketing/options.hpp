@@ -2,6 +2,8 @@
 /// \file
 /// The command line of the demo server.
 
+#include "room_options.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -24,6 +26,11 @@ struct options {
   std::chrono::milliseconds date_slo{2'500};  ///< the dates of a concert are to be answered within this
   std::chrono::milliseconds date_query{};  ///< that this query takes when alone, see date_load.hpp; 0: no time to speak of
   std::uint32_t date_limit = 6;            ///< such queries at a time
+  bool room = false;                       ///< weir's waiting rooms instead of the reports' tables of tokens
+  room_options rooms{};                    ///< `admit` is that of the tables, too
+  std::chrono::milliseconds claim_window{30'000}, session{600'000};  ///< of the rooms
+  weir::duration issue_time{};  ///< of a token by a table, see serial_station; 0: no time to speak of
+  double back_end_rate = 0;     ///< of the flash sale, see shared_station; 0: takes no time
   std::chrono::milliseconds request_timeout{10'000};
   std::chrono::milliseconds idle_timeout{60'000};
   std::chrono::milliseconds drain{5'000};

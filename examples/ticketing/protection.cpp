@@ -130,6 +130,12 @@ response protection::refusal(const weir::rejection& why) {
           .retry_after = std::chrono::ceil<std::chrono::seconds>(jittered)};
 }
 
+weir::gate_reading protection::gate() {
+  const auto dates = date_queue_.snapshot();
+  return weir::tightest({weir::gate_by_breaker(store_circuit_),
+                         dates_gate_.see(2 * dates.waiting > dates.capacity, "dates_queue", date_queue_.now())});
+}
+
 void protection::close() noexcept {
   hash_queue_.close();
   date_queue_.close();

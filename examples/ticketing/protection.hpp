@@ -7,6 +7,9 @@
 ///   hash, and every place in it has a deadline.
 /// - The dates of concerts: a wait_queue over a concurrency_limiter at the edge, before anything is taken. A service that
 ///   gets slower with each request inside cannot be saved by a queue that counts as inside: not by that of the pool either.
+/// - Waiting rooms: they let in fewer while more than half of the places in that queue are taken, and nobody while the
+/// circuit is
+///   open.
 /// - The database: what is asked with a connection of the pool goes through a circuit_breaker.
 
 #include "message.hpp"
@@ -19,6 +22,7 @@
 #include <weir/policy/circuit_breaker.hpp>
 #include <weir/policy/concurrency_limiter.hpp>
 #include <weir/queue/wait_queue.hpp>
+#include <weir/room/room_gate.hpp>
 #include <weir/stats/ewma.hpp>
 
 #include <boost/json/object.hpp>
@@ -89,6 +93,8 @@ class protection {
 
   /// What a client is told: the status and label of the reason, and when to come back.
   [[nodiscard]] response refusal(const weir::rejection&);
+  /// How many of its users a waiting room may let in, for what lies behind it.
+  [[nodiscard]] weir::gate_reading gate();
   /// Nobody waits any more.
   void close() noexcept;
   [[nodiscard]] boost::json::object counters() const;
@@ -108,6 +114,7 @@ class protection {
   queue date_queue_;
   queue_timer date_timer_;
   circuit store_circuit_;
+  weir::aimd_gate dates_gate_;
 };
 
 }  // namespace ticketing

@@ -245,11 +245,15 @@ task<bool> server::state::serve_one(connection& c, const std::shared_ptr<connect
     co_return false;
   }
   const auto& message = parser.get();
-  const request r{.method = {message.method_string().data(), message.method_string().size()},
-                  .target = {message.target().data(), message.target().size()},
-                  .body = message.body(),
-                  .arrival = arrival,
-                  .client_gone = &c.gone};
+  request r{.method = {message.method_string().data(), message.method_string().size()},
+            .target = {message.target().data(), message.target().size()},
+            .body = message.body(),
+            .arrival = arrival,
+            .client_gone = &c.gone};
+  for (const auto& field : message) {
+    r.headers.push_back(
+        {{field.name_string().data(), field.name_string().size()}, {field.value().data(), field.value().size()}});
+  }
   response answer = co_await handle(shared, r);
   if (c.gone) {
     ++counters.hung_up;
@@ -298,6 +302,13 @@ task<bool> server::state::write(connection& c, response r, unsigned version, boo
   message.set(http::field::content_type, "application/json");
   if (r.retry_after.count() > 0) message.set(http::field::retry_after, std::to_string(r.retry_after.count()));
   if (!r.allow.empty()) message.set(http::field::allow, boost::beast::string_view(r.allow.data(), r.allow.size()));
+  for (const auto& [name, value] : r.headers) {
+    if (weir::same_but_for_case(name, "Content-Type")) {
+      message.set(http::field::content_type, value);
+    } else {
+      message.insert({name.data(), name.size()}, value);
+    }
+  }
   message.keep_alive(keep_alive);
   message.content_length(r.body.size());
   if (!head) message.body() = std::move(r.body);

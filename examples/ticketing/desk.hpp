@@ -1,0 +1,58 @@
+#pragma once
+/// \file
+/// Where the users of a service line up: the reports' table of tokens, or weir's waiting room. The services see no
+/// difference.
+
+#include "message.hpp"
+
+#include <weir/core/config.hpp>
+#include <weir/room/seat.hpp>
+
+#include <boost/json/object.hpp>
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+namespace ticketing {
+
+enum class desk_status : std::uint8_t {
+  ok,
+  not_yet,      ///< waits still, see `retry_after`
+  early,        ///< has asked sooner than it was told to
+  no_token,     ///< none, or none of ours
+  over,         ///< the seat has ended: `view.state` says how
+  full,         ///< so many wait already
+  closed,       ///< takes nobody at the moment
+  unavailable,  ///< cannot be written down at the moment
+};
+
+struct desk_reply {
+  desk_status status = desk_status::ok;
+  weir::seat_view view{};
+  std::string token{};  ///< join, and of who has been given another seat
+  std::string pass{};   ///< enter
+  weir::duration retry_after{};
+};
+
+/// Belongs to the I/O thread.
+class desk {
+ public:
+  virtual ~desk() = default;
+
+  /// Who has a seat keeps it.
+  virtual task<desk_reply> join(std::string user) = 0;
+  virtual desk_reply look(std::string_view token) = 0;
+  /// ok: `token` is inside, as of now or before.
+  virtual task<desk_reply> enter(std::string token) = 0;
+  /// Whether those who ask for what lies behind need a token.
+  [[nodiscard]] virtual bool asks_everybody() const noexcept = 0;
+  [[nodiscard]] virtual boost::json::object counters() = 0;
+};
+
+/// `status` if all is well: token, state, position, etaSeconds, pollAfterMs.
+[[nodiscard]] response answer_of(const desk_reply&, unsigned status = 200);
+/// What was brought as `Authorization: Bearer`; empty: nothing.
+[[nodiscard]] std::string_view bearer_of(const request&) noexcept;
+
+}  // namespace ticketing

@@ -1,0 +1,191 @@
+#include "rooms.hpp"
+
+#include "counters.hpp"
+
+#include <weir/asio/room_requests.hpp>
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+
+namespace ticketing {
+namespace {
+
+using signing_key = std::array<std::uint8_t, 32>;
+
+weir::room_config config_of(std::string name, const room_options& o) {
+  weir::room_config c;
+  c.name = std::move(name);
+  c.admit = o.admit;
+  c.pace = o.pace;
+  c.max_active = o.max_active;
+  c.claim_window = o.claim_window;
+  c.session_ttl = o.session;
+  c.session_max = std::max<weir::duration>(o.session, c.session_max);
+  c.polls.budget_per_s = o.polls_per_s;
+  return c;
+}
+
+signing_key new_key() {
+  signing_key key{};
+  if (RAND_bytes(key.data(), static_cast<int>(key.size())) != 1) throw std::runtime_error("OpenSSL has no randomness");
+  return key;
+}
+
+/// Made when it is not there, readable by the owner alone.
+signing_key key_in(const std::string& file) {
+  const auto fails = [&file](const char* what) {
+    return std::runtime_error(std::string("cannot ") + what + " the key " + file + ": " + std::strerror(errno));
+  };
+  const int made = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (made >= 0) {
+    const signing_key key = new_key();
+    const bool written = ::write(made, key.data(), key.size()) == static_cast<ssize_t>(key.size());
+    ::close(made);
+    if (!written) throw fails("write");
+    return key;
+  }
+  if (errno != EEXIST) throw fails("make");
+  const int there = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (there < 0) throw fails("read");
+  signing_key key{};
+  const auto size = ::read(there, key.data(), key.size());
+  ::close(there);
+  if (size != static_cast<ssize_t>(key.size())) throw std::runtime_error("the key " + file + " must have 32 bytes");
+  return key;
+}
+
+/// A room in a file has to know its tokens again, one in memory has none to know.
+signing_key key_of(const room_options& o) { return o.file.empty() ? new_key() : key_in(o.file + ".key"); }
+
+bool is_operator(const weir::http_request& r, const std::string& token) {
+  std::string_view shown;
+  for (const weir::http_header& h : r.headers) {
+    constexpr std::string_view scheme = "Bearer ", cookie = "weir_operator=";
+    if (weir::same_but_for_case(h.name, "Authorization") && h.value.starts_with(scheme)) {
+      shown = h.value.substr(scheme.size());
+      break;
+    }
+    if (!weir::same_but_for_case(h.name, "Cookie")) continue;
+    const auto at = h.value.find(cookie);
+    if (at != h.value.npos) {
+      shown = h.value.substr(at + cookie.size());
+      shown = shown.substr(0, shown.find(';'));
+    }
+  }
+  return !token.empty() && shown.size() == token.size() && CRYPTO_memcmp(shown.data(), token.data(), token.size()) == 0;
+}
+
+desk_status status_of(weir::room_refusal why) {
+  using weir::room_refusal;
+  switch (why) {
+    case room_refusal::none: return desk_status::ok;
+    case room_refusal::not_yet: return desk_status::not_yet;
+    case room_refusal::early: return desk_status::early;
+    case room_refusal::full: return desk_status::full;
+    case room_refusal::closed: return desk_status::closed;
+    case room_refusal::over: return desk_status::over;
+    case room_refusal::store: return desk_status::unavailable;
+    case room_refusal::duplicate:
+    case room_refusal::bound_elsewhere:
+    case room_refusal::unknown: break;
+  }
+  return desk_status::no_token;
+}
+
+}  // namespace
+
+room_desk::room_desk(std::string name, const room_options& o, const weir::hmac_signer& keys, executor_type executor)
+    : store_(o.file.empty() ? nullptr
+                            : std::make_unique<weir::sqlite_room_store>(weir::sqlite_room_store_config{.file = o.file})),
+      room_(config_of(std::move(name), o), keys, store_.get()),
+      driver_(std::in_place, room_, executor) {}
+
+desk_reply room_desk::of(const weir::room_answer& a) const {
+  return {.status = status_of(a.why), .view = a.view, .retry_after = a.retry_after};
+}
+
+task<desk_reply> room_desk::join(std::string user) {
+  const weir::room_join who{.subject = weir::room_hash(user)};
+  const weir::room_answer a = co_await weir::async_join(room_, who, use_task);
+  desk_reply r = of(a);
+  if (r.status == desk_status::ok) {
+    r.token = room_.ticket_for(a.view.seat, who.subject).view();
+    r.view = room_.look_at({a.view.seat, who.subject});  // a join tells no place
+  }
+  co_return r;
+}
+
+desk_reply room_desk::look(std::string_view token) {
+  const weir::read_ticket seat = room_.read(token, weir::token_kind::seat);
+  if (seat.problem != weir::ticket_problem::none) return {.status = desk_status::no_token};
+  desk_reply r = of(room_.look(seat.holder));
+  if (r.view.moved_to) r.token = room_.ticket_for(*r.view.moved_to, seat.holder.subject).view();
+  return r;
+}
+
+task<desk_reply> room_desk::enter(std::string token) {
+  const weir::read_ticket seat = room_.read(token, weir::token_kind::seat);
+  if (seat.problem != weir::ticket_problem::none) co_return desk_reply{.status = desk_status::no_token};
+  const weir::room_answer a = co_await weir::async_claim(room_, seat.holder, use_task);
+  desk_reply r = of(a);
+  if (r.status == desk_status::ok) r.pass = room_.pass_for(a.view).view();
+  co_return r;
+}
+
+boost::json::object room_desk::counters() {
+  const weir::room_snapshot s = room_.snapshot();
+  const weir::room_totals& t = s.totals;
+  return {{"mode", to_string(s.mode)},  {"waiting", s.waiting}, {"offered", s.offered},
+          {"active", s.active},         {"joined", t.joined},   {"entered", t.entered},
+          {"completed", t.completed},   {"left", t.left},       {"lapsed", t.lapsed},
+          {"abandoned", t.abandoned},   {"polls", t.polls},     {"earlyPolls", t.early_polls},
+          {"storeError", s.store_error}};
+}
+
+void room_desk::end() noexcept { driver_.reset(); }
+
+rooms::rooms(const room_options& o, executor_type executor)
+    : executor_(executor),
+      keys_(1, key_of(o)),
+      concert_("concert", o, keys_, executor),
+      flash_("flash", o, keys_, executor),
+      handler_({.is_operator = [token = o.operator_token](const weir::http_request& r) { return is_operator(r, token); },
+                .secure_cookies = false}) {  // the demo speaks plain HTTP
+  handler_.add(concert_.room());
+  handler_.add(flash_.room());
+}
+
+task<response> rooms::handle(const request& r) {
+  // Where a store reports: on a thread of its own.
+  auto ask = [this, &r](auto handler) {
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    auto working = std::make_shared<boost::asio::executor_work_guard<executor_type>>(executor_);
+    weir::http_request asked{r.method == "HEAD" ? std::string_view{"GET"} : r.method, r.target, r.headers, r.body, {}};
+    handler_.handle(asked, [this, shared, working](weir::http_response a) {
+      boost::asio::post(executor_, [shared, working, a = std::move(a)]() mutable { std::move (*shared)(std::move(a)); });
+    });
+  };
+  weir::http_response a =
+      co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<executor_type>&, void(weir::http_response)>(
+          std::move(ask), use_task);
+  co_return response{.status = a.status, .body = std::move(a.body), .headers = std::move(a.headers)};
+}
+
+void rooms::end() noexcept {
+  concert_.end();
+  flash_.end();
+}
+
+}  // namespace ticketing

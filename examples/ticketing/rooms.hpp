@@ -1,0 +1,67 @@
+#pragma once
+/// \file
+/// The waiting rooms of the server: one for the dates of concerts, one for the flash sale. The services line their users up
+/// in them, and everybody else finds them under /rooms/: same lines, same tokens.
+
+#include "desk.hpp"
+#include "message.hpp"
+#include "room_options.hpp"
+
+#include <weir/asio/room.hpp>
+#include <weir/http/room_handler.hpp>
+#include <weir/room/hmac_signer.hpp>
+#include <weir/room/sqlite_room_store.hpp>
+#include <weir/room/waiting_room.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace ticketing {
+
+/// One room and what keeps it going. Belongs to the I/O thread; pinned.
+class room_desk final : public desk {
+ public:
+  using room_type = weir::waiting_room<weir::hmac_signer>;
+
+  /// Errors: those of room and store.
+  room_desk(std::string name, const room_options&, const weir::hmac_signer& keys, executor_type);
+
+  task<desk_reply> join(std::string user) override;
+  desk_reply look(std::string_view token) override;
+  task<desk_reply> enter(std::string token) override;
+  [[nodiscard]] bool asks_everybody() const noexcept override { return true; }
+  [[nodiscard]] boost::json::object counters() override;
+
+  [[nodiscard]] room_type& room() noexcept { return room_; }
+  /// Time does not pass in it any more, and nothing of it keeps the io_context running.
+  void end() noexcept;
+
+ private:
+  [[nodiscard]] desk_reply of(const weir::room_answer&) const;
+
+  std::unique_ptr<weir::sqlite_room_store> store_;
+  room_type room_;
+  std::optional<weir::room_driver<room_type, executor_type>> driver_;
+};
+
+/// Belongs to the I/O thread; pinned.
+class rooms {
+ public:
+  /// Errors: std::invalid_argument, std::runtime_error.
+  rooms(const room_options&, executor_type);
+
+  [[nodiscard]] room_desk& concert() noexcept { return concert_; }
+  [[nodiscard]] room_desk& flash() noexcept { return flash_; }
+  /// Everything under /rooms/.
+  task<response> handle(const request&);
+  void end() noexcept;
+
+ private:
+  executor_type executor_;
+  weir::hmac_signer keys_;
+  room_desk concert_, flash_;
+  weir::room_handler handler_;
+};
+
+}  // namespace ticketing
