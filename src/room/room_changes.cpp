@@ -165,23 +165,31 @@ void room_file::draw(std::uint8_t which, std::uint64_t n) {
   lane(which).drawn = n;
   write_blocks();
   const lottery drawn{seed_, n};
-  std::vector<std::uint64_t> places;
-  file_.each(
-      "SELECT k, bits FROM block WHERE room = ? AND lane = ?",
-      [&](const sqlite_row& row) {
-        block b;
-        row.array(1, b);
-        for (std::size_t w = 0; w < b.size(); ++w) {
-          for (std::uint64_t bits = b[w]; bits != 0; bits &= bits - 1) {
-            places.push_back(drawn.rank_of(row.bits(0) * rank_index::block_size + w * 64 +
-                                           static_cast<std::uint64_t>(std::countr_zero(bits))));
+  const auto drawn_places = [&](const char* sql) {
+    std::vector<std::uint64_t> places;
+    file_.each(
+        sql,
+        [&](const sqlite_row& row) {
+          block b;
+          row.array(1, b);
+          for (std::size_t w = 0; w < b.size(); ++w) {
+            for (std::uint64_t bits = b[w]; bits != 0; bits &= bits - 1) {
+              places.push_back(drawn.rank_of(row.bits(0) * rank_index::block_size + w * 64 +
+                                             static_cast<std::uint64_t>(std::countr_zero(bits))));
+            }
           }
-        }
-      },
-      room_, which);
+        },
+        room_, which);
+    return places;
+  };
+  const auto gone = drawn_places("SELECT k, bits FROM block WHERE room = ? AND lane = ?");
+  const auto unknown = drawn_places("SELECT k, bits FROM unknown WHERE room = ? AND lane = ?");
   file_.run("DELETE FROM block WHERE room = ? AND lane = ?", room_, which);
   file_.run("DELETE FROM unknown WHERE room = ? AND lane = ?", room_, which);
-  for (const std::uint64_t place : places) set_gone(which, place, true);
+  for (const std::uint64_t place : gone) set_gone(which, place, true);
+  for (const std::uint64_t place : unknown) {
+    unknown_of(which, place)[place % rank_index::block_size / 64] |= std::uint64_t{1} << place % 64;
+  }
 
   std::vector<std::pair<std::uint64_t, std::uint64_t>> endings;
   file_.each(

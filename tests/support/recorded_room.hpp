@@ -30,25 +30,25 @@ class recorded_room {
         break;
       case gone:
         gone_.insert(k);
-        seen_.insert(k);
+        see(k);
         std::erase_if(endings_, [&](const auto& e) { return e.first == k; });
         endings_.emplace_back(k, r.state);
         break;
       case back:
         gone_.erase(k);
-        seen_.insert(k);
+        see(k);
         sessions_.erase(k);
         std::erase_if(endings_, [&](const auto& e) { return e.first == k; });
         break;
       case offered:
         gone_.insert(k);
-        seen_.insert(k);
+        see(k);
         sessions_[k] = {r.lane, r.number, seat_state::offered, 0, 0, r.at, r.until};
         has_offered_.insert(k);
         break;
       case entered:
         gone_.insert(k);
-        seen_.insert(k);
+        see(k);
         sessions_[k] = {r.lane, r.number, seat_state::active, r.other, r.bind, r.at, r.until};
         entries_.push_back(r.at);
         has_entered_.emplace(k, r.other);
@@ -70,10 +70,13 @@ class recorded_room {
         gone_ = std::move(places);
         for (const auto& u : unknown_) {
           for (std::uint64_t n = u.from; u.lane == r.lane && n < u.to; ++n) {
-            if (!seen_.contains({r.lane, n})) gone_.emplace(r.lane, draw.rank_of(n));
+            if (seen_.contains({r.lane, n})) continue;
+            gone_.emplace(r.lane, draw.rank_of(n));
+            unknown_places_.emplace(r.lane, draw.rank_of(n));
           }
         }
         std::erase_if(unknown_, [&](const unknown_range& u) { return u.lane == r.lane; });
+        std::erase_if(seen_, [&](const key& s) { return s.first == r.lane; });
         for (auto& [k2, state] : endings_) {
           if (k2.first == r.lane) k2.second = draw.rank_of(k2.second);
         }
@@ -120,6 +123,9 @@ class recorded_room {
           f->second[n % 4096 / 64] &= ~(std::uint64_t{1} << n % 64);
         }
       }
+      for (const auto& [lane, n] : unknown_places_) {
+        if (lane == i) unknown[n / 4096 * 4096][n % 4096 / 64] |= std::uint64_t{1} << n % 64;
+      }
       for (const auto& [first, bits] : unknown) {
         for (std::size_t w = 0; w < bits.size(); ++w) blocks[first][w] |= bits[w];
         l.unknown.emplace_back(first, bits);
@@ -140,6 +146,11 @@ class recorded_room {
   lottery_seed seed{};
 
  private:
+  void see(const key& k) {
+    seen_.insert(k);
+    unknown_places_.erase(k);
+  }
+
   std::map<std::uint8_t, std::uint64_t> reserved_, tail_, drawn_;
   struct unknown_range {
     std::uint8_t lane;
@@ -147,7 +158,8 @@ class recorded_room {
   };
   std::set<key> gone_;
   std::vector<unknown_range> unknown_;
-  std::set<key> seen_;  // something was said of them
+  std::set<key> unknown_places_;  // drawn
+  std::set<key> seen_;            // something was said of them
   std::map<key, room_image::session> sessions_;
   std::vector<std::pair<key, seat_state>> endings_;
   std::map<key, room_image::subject> subjects_;  // by seat

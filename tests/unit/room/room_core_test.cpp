@@ -625,6 +625,24 @@ TEST(room_core, the_opening_draws_everybody_who_has_come) {
   EXPECT_FALSE(room.core.set_mode(weir::room_mode::prequeue, room.now, room.fx));
 }
 
+TEST(room_core, who_came_before_the_opening_is_drawn_also_if_the_room_is_closed_first) {
+  weir::room_config config = counters(1);
+  config.opens_at = weir::time_point{2h};
+  a_room room{config};
+  weir::lottery_seed seed{};
+  seed.fill(42);
+  room.core.draw_with(seed);
+  std::vector<weir::seat_id> seats;
+  for (int i = 0; i < 20; ++i) seats.push_back(room.seat());
+  EXPECT_TRUE(room.core.set_mode(weir::room_mode::closed, room.now, room.fx));
+  EXPECT_TRUE(room.core.set_mode(weir::room_mode::open, room.now, room.fx));
+  const weir::lottery drawn{seed, 20};
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    const auto v = room.view(seats[i]);
+    EXPECT_EQ(v.state == seat_state::offered ? 0 : v.position, drawn.rank_of(i)) << i;
+  }
+}
+
 TEST(room_core, modes_do_what_they_are_called) {
   a_room room{counters(1)};
   const auto inside = room.seat();

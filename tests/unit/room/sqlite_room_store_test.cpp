@@ -427,6 +427,55 @@ TEST(sqlite_room_store, who_was_absent_or_unknown_when_the_room_ended_finds_its_
   }
 }
 
+TEST(sqlite_room_store, who_joined_just_before_a_crash_takes_part_in_the_drawing) {
+  const directory dir;
+  auto config = config_of();
+  config.admit.reset();
+  config.manual = true;
+  config.opens_at = start + 60s;
+  weir::room_effects fx;
+  std::vector<weir::seat_id> seats;
+  const auto live = [&](time_point now, auto&& act) {
+    opened_store s{{.file = dir.file()}, config, now};
+    weir::room_core room{config, true, now};
+    room.draw_with(s.image.seed);
+    room.begin(s.image, now, fx);
+    const auto store = [&] {
+      std::vector<room_record> records;
+      const auto upto = room.take_records(records);
+      s.write_all(records);
+      room.stored(upto, now, fx);
+    };
+    store();
+    act(room, store);
+  };
+  live(start, [&](weir::room_core& room, auto&&) {  // and then a crash, before the end of the line is stored
+    for (int i = 0; i < 10; ++i) {
+      weir::room_request r;
+      ASSERT_TRUE(room.join(r, {}, start, fx));
+      seats.push_back(r.answer.view.seat);
+    }
+  });
+  live(start + 1s, [&](weir::room_core& room, auto&& store) {
+    for (std::size_t i = 0; i < 5; ++i) {
+      EXPECT_EQ(room.look({seats[i]}, start + 1s, fx).view.state, seat_state::prequeued);
+    }
+    room.pass(start + 60s, fx);  // opens: the others have not asked yet
+    store();
+    for (std::size_t i = 5; i < 8; ++i) {
+      EXPECT_EQ(room.look({seats[i]}, start + 61s, fx).view.state, seat_state::waiting) << i;
+    }
+    store();
+  });
+  live(start + 62s, [&](weir::room_core& room, auto&&) {
+    for (const auto s : seats) (void)room.look({s}, start + 62s, fx);
+    std::uint64_t sum = 0;
+    for (const auto s : seats) sum += room.look_at({s}, start + 62s).position;
+    EXPECT_EQ(sum, 55U) << "all ten are in line";
+    EXPECT_EQ(room.totals().joined, room.waiting() + room.totals().ended());
+  });
+}
+
 TEST(sqlite_room_store, gives_every_new_room_a_seed_of_its_own_and_keeps_it) {
   const directory dir;
   auto config = config_of();

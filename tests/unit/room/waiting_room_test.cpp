@@ -29,7 +29,9 @@ struct request : weir::room_request {
 /// Tells what it was given only when it is asked to.
 class slow_store final : public weir::room_store {
  public:
-  weir::room_image load(const weir::room_config&, weir::time_point) override { return {.epoch = 7}; }
+  weir::room_image load(const weir::room_config& config, weir::time_point) override {
+    return {.epoch = 7, .mode = config.opens_at ? weir::room_mode::prequeue : weir::room_mode::open};
+  }
   void start(listener& to) override { to_ = &to; }
   void write(std::vector<weir::room_record> records, std::uint64_t upto) override {
     records_ += records.size();
@@ -165,6 +167,53 @@ TEST_F(waiting_room, nobody_is_told_what_is_not_stored) {
   request again;
   ASSERT_TRUE(room.claim(again, {seat, 0, 0})) << "the same claim: it had been decided, and is stored now";
   EXPECT_EQ(again.answer.view.state, seat_state::active);
+}
+
+TEST_F(waiting_room, who_cannot_claim_because_of_the_store_keeps_its_offer) {
+  slow_store store;
+  room_type room{weir::bank_teller(1), keys, &store, {}, clock};
+  store.commit();
+  request first;
+  ASSERT_FALSE(room.join(first, {}));
+  store.commit();
+  const auto seat = join(room);
+  room.complete({first.answer.view.seat, 0, 0}, first.answer.view.session);
+  store.commit();
+  clock.advance(2s);
+  ASSERT_EQ(room.look({seat, 0, 0}).view.state, seat_state::offered);
+  store.fail();
+  for (int i = 0; i < 60; ++i) {  // twice as long as an offer lasts
+    request refused;
+    ASSERT_TRUE(room.claim(refused, {seat, 0, 0}));
+    ASSERT_EQ(refused.answer.why, room_refusal::store);
+    clock.advance(1s);
+    room.pass();
+  }
+  store.commit();
+  request claim;
+  ASSERT_FALSE(room.claim(claim, {seat, 0, 0}));
+  store.commit();
+  EXPECT_EQ(claim.answer.why, room_refusal::none);
+}
+
+TEST_F(waiting_room, the_order_that_was_drawn_is_told_when_it_is_stored) {
+  slow_store store;
+  weir::room_config config = weir::bank_teller(1);
+  config.opens_at = clock.now() + 60s;
+  room_type room{config, keys, &store, {}, clock};
+  store.commit();
+  std::vector<weir::seat_id> seats(10);
+  for (auto& s : seats) s = join(room);
+  clock.advance(60s);
+  room.pass();
+  for (const auto s : seats) {
+    EXPECT_EQ(room.look_at({s, 0, 0}).state, seat_state::prequeued);
+    EXPECT_EQ(room.look_at({s, 0, 0}).reason, weir::hold_reason::not_open);
+  }
+  store.commit();
+  std::uint64_t sum = 0;
+  for (const auto s : seats) sum += room.look_at({s, 0, 0}).position;
+  EXPECT_EQ(sum, 45U) << "one is offered, nine wait";
 }
 
 TEST_F(waiting_room, joins_reach_the_store_in_groups) {

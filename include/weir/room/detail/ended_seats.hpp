@@ -45,14 +45,14 @@ class ended_seats {
     const auto found = ended_.find(key);
     return found == ended_.end() ? nullptr : &found->second;
   }
-  /// Everybody has got another place. Errors: std::bad_alloc, and nothing has changed.
+  /// The same, where everybody has another place. Errors: std::bad_alloc.
   template <class F>
-  void move_all(F&& to) {
+  [[nodiscard]] ended_seats moved(F&& to) const {
     ended_seats moved;
     for (const seat_key key : order_) {
       if (const ending* e = find(key)) moved.add(to(key), *e);
     }
-    *this = std::move(moved);
+    return moved;
   }
 
  private:

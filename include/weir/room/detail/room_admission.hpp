@@ -216,13 +216,13 @@ class room_admission : public room_books {
   };
   absl::flat_hash_map<seat_key, turn_waiter> turn_waiters_;
 
-  /// Everybody has got another place. Errors: std::bad_alloc, and nothing has changed.
+  /// The same, where everybody has another place. Errors: std::bad_alloc.
   template <class F>
-  void move_turn_waiters(F&& to) {
+  [[nodiscard]] absl::flat_hash_map<seat_key, turn_waiter> moved_turn_waiters(F&& to) const {
     absl::flat_hash_map<seat_key, turn_waiter> moved;
     moved.reserve(turn_waiters_.size());
     for (const auto& [key, waiter] : turn_waiters_) moved.emplace(to(key), waiter);
-    turn_waiters_ = std::move(moved);
+    return moved;
   }
 
   /// Those in process who have been called come in, as far as limits on entries allow. Call after admit(). Errors:

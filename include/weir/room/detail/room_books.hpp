@@ -155,8 +155,8 @@ class room_books {
       return v;
     }
     if (s != nullptr || lanes_[lane].line().waits(place)) {
-      v.state = mode_ == room_mode::prequeue ? seat_state::prequeued : seat_state::waiting;
-      v.reason = held_now();
+      v.state = told_state();
+      v.reason = v.state == seat_state::prequeued ? hold_reason::not_open : held_now();
       const std::uint64_t ahead = s != nullptr ? 0 : ahead_of(lane, place);
       if (v.state == seat_state::waiting) {
         v.position = ahead + 1;
@@ -223,6 +223,10 @@ class room_books {
   [[nodiscard]] seat_state waiting_state() const noexcept {
     return mode_ == room_mode::prequeue ? seat_state::prequeued : seat_state::waiting;
   }
+  /// What users are told of it. After a crash the opening may be another one until it is stored.
+  [[nodiscard]] seat_state told_state() const noexcept {
+    return log_.is_stored(opened_in_) ? waiting_state() : seat_state::prequeued;
+  }
 
   room_config config_;
   room_mode mode_ = room_mode::open;
@@ -236,7 +240,8 @@ class room_books {
   subject_index subjects_;
   room_log log_;
   room_totals totals_;
-  std::uint64_t waiting_ = 0;  // in all lanes
+  std::uint64_t waiting_ = 0;    // in all lanes
+  std::uint64_t opened_in_ = 0;  // the record of the drawing
   random_stream random_;
   time_point began_;
 

@@ -13,12 +13,13 @@
 #include <weir/room/room_image.hpp>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <deque>
 #include <limits>
+#include <map>
 #include <optional>
-#include <vector>
 
 namespace weir::inline v0::detail {
 
@@ -115,23 +116,28 @@ class room_lane {
     turns_base_ += whole;
   }
 
-  /// The room opens: those who have come are drawn. Errors: std::bad_alloc, and nothing has changed. Complexity: O(n).
-  void draw(const lottery_seed& seed, time_point now) {
-    const std::uint64_t n = line_.tail();
-    if (n == 0) return;
-    const lottery drawn{seed, n};
+  [[nodiscard]] bool is_drawn() const noexcept { return drawn_.has_value(); }
+  /// The room opens: those who have come, all of them, are drawn. Errors: std::bad_alloc, and nothing has changed.
+  /// Complexity: O(n).
+  void draw(const lottery& drawn, time_point now) {
+    const std::uint64_t n = drawn.size();
     rank_index line;
     presence_map there;
+    unknown_places unknown;
     for (std::uint64_t i = 0; i < n; ++i) (void)line.join();
-    if (presence_) there.cover(n);
+    if (presence_ || !unknown_.empty()) there.cover(n);
     for (std::uint64_t i = 0; i < n; ++i) {
-      if (!line_.waits(i)) (void)line.leave(drawn.rank_of(i));
+      const std::uint64_t place = drawn.rank_of(i);
+      if (!line_.waits(i)) (void)line.leave(place);
+      if (there_.is_absent(i)) there.keep(place);
+      if (is_unknown(i)) unknown[place / block_size][place % block_size / 64] |= std::uint64_t{1} << place % 64;
     }
     const std::size_t blocks = presence_ ? (n + block_size - 1) / block_size : 0;
     std::deque<time_point> turns(blocks, now);  // the first turn judges nobody
     drawn_ = drawn;
     line_ = std::move(line);
     there_ = std::move(there);
+    unknown_ = std::move(unknown);
     turns_ = std::move(turns);
     polls_ = poll_slots{};
     turns_base_ = 0;
@@ -146,14 +152,14 @@ class room_lane {
     for (std::uint64_t place = tail; place < reserved; ++place) {
       (void)line_.leave(place);
       there_.keep(place);
+      unknown_[place / block_size][place % block_size / 64] |= std::uint64_t{1} << place % 64;
     }
-    unknown_from_ = tail;
-    unknown_to_ = reserved;
   }
   /// The same of some that have been restored and do not wait. Errors: std::bad_alloc.
   void restore_unknown(const room_image::block& block) {
-    unknown_.push_back(block);
+    auto& known = unknown_[block.first / block_size];
     for (std::size_t w = 0; w < block.second.size(); ++w) {
+      known[w] |= block.second[w];
       for (std::uint64_t bits = block.second[w]; bits != 0; bits &= bits - 1) {
         there_.keep(block.first + w * 64 + static_cast<std::uint64_t>(std::countr_zero(bits)));
       }
@@ -163,14 +169,9 @@ class room_lane {
   void restore_absent(std::uint64_t place) noexcept { there_.keep(place); }
   /// Whether it was one of those of whom nobody knew; it is not any more.
   bool take_unknown(std::uint64_t place) noexcept {
-    for (auto& [first, bits] : unknown_) {
-      if (place < first || place - first >= block_size) continue;
-      std::uint64_t& word = bits[(place - first) / 64];
-      const bool was = (word >> place % 64 & 1) != 0;
-      word &= ~(std::uint64_t{1} << place % 64);
-      if (was) return true;
-    }
-    return place >= unknown_from_ && place < unknown_to_;
+    if (!is_unknown(place)) return false;
+    unknown_[place / block_size][place % block_size / 64] &= ~(std::uint64_t{1} << place % 64);
+    return true;
   }
   void restore_drawn(const lottery_seed& seed, std::uint64_t n) {
     if (n != 0) drawn_.emplace(seed, n);
@@ -184,6 +185,13 @@ class room_lane {
   double credit = 0;            ///< of its share
 
  private:
+  /// By block, a bit for each.
+  using unknown_places = std::map<std::uint64_t, std::array<std::uint64_t, block_size / 64>>;
+
+  [[nodiscard]] bool is_unknown(std::uint64_t place) const noexcept {
+    const auto found = unknown_.find(place / block_size);
+    return found != unknown_.end() && (found->second[place % block_size / 64] >> place % 64 & 1) != 0;
+  }
   void cover(std::uint64_t number, time_point now) {
     there_.cover(number + 1);
     while ((turns_base_ + turns_.size()) * block_size <= number) turns_.push_back(now);
@@ -199,8 +207,7 @@ class room_lane {
   std::optional<lottery> drawn_;
   std::deque<time_point> turns_;  // of each block, the next one
   std::uint64_t turns_base_;      // of the first block, in blocks
-  std::uint64_t unknown_from_ = 0, unknown_to_ = 0;
-  std::vector<room_image::block> unknown_;
+  unknown_places unknown_;
 };
 
 }  // namespace weir::inline v0::detail

@@ -60,7 +60,7 @@ inline bool room_core::set_mode(room_mode mode, time_point now, room_effects& fx
   if (mode == room_mode::prequeue) return false;
   charge(now);
   prepare();
-  if (mode_ == room_mode::prequeue && mode != room_mode::closed) open(now, fx);
+  if (mode_ == room_mode::prequeue) open(now, fx);
   mode_ = mode;
   see_if_it_moves(now);
   (void)note({.what = room_record::kind::mode, .other = static_cast<std::uint64_t>(mode)}, fx);
@@ -71,15 +71,18 @@ inline bool room_core::set_mode(room_mode mode, time_point now, room_effects& fx
 inline void room_core::open(time_point now, room_effects& fx) {
   for (std::uint8_t i = 0; seed_ && i < lanes(); ++i) {
     const std::uint64_t n = lanes_[i].line().tail();
-    if (n == 0) continue;
+    if (n == 0 || lanes_[i].is_drawn()) continue;  // drawn: there was no memory for the next one
     prepare();
-    lanes_[i].draw(*seed_, now);
-    const auto drawn = [&](detail::seat_key key) {
-      return detail::lane_of(key) == i ? detail::key_of(i, lanes_[i].place_of(detail::place_of(key))) : key;
+    const lottery drawn{*seed_, n};
+    const auto place_of = [&](detail::seat_key key) {
+      return detail::lane_of(key) == i ? detail::key_of(i, drawn.rank_of(detail::place_of(key))) : key;
     };
-    ended_.move_all(drawn);
-    move_turn_waiters(drawn);
-    (void)note({.what = room_record::kind::opened, .lane = i, .number = n}, fx);
+    detail::ended_seats ended = ended_.moved(place_of);
+    auto waiters = moved_turn_waiters(place_of);
+    lanes_[i].draw(drawn, now);
+    ended_ = std::move(ended);
+    turn_waiters_ = std::move(waiters);
+    opened_in_ = note({.what = room_record::kind::opened, .lane = i, .number = n}, fx);
   }
   mode_ = room_mode::open;
 }

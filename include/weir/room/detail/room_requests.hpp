@@ -51,7 +51,7 @@ inline bool room_core::join(room_request& r, const room_join& who, time_point no
     }
   }
   r.answer.view.seat = seat;
-  r.answer.view.state = waiting_state();
+  r.answer.view.state = told_state();
   if (mode_ == room_mode::prequeue) return true;
   if (l.waiting() == 1 || l.config().bypass || mode_ == room_mode::passthrough) {
     go_on(now, fx);  // nobody is before it: perhaps it need not wait at all
@@ -182,7 +182,10 @@ inline bool room_core::claim(room_request& r, const seat_holder& who, time_point
       return refuse(r, bound_elsewhere);
     }
   } else {
-    if (!store_works_) return refuse(r, store, config_.polls.shortest);
+    if (!store_works_) {  // which is not its fault: it keeps its offer
+      sessions_.expires(key, *s, std::max(s->expires, later(now, config_.claim_window)));
+      return refuse(r, store, config_.polls.shortest);
+    }
     if (!may_enter(key, now)) {
       ++totals_.claims_held;
       hold(key, *s, now);
