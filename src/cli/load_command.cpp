@@ -62,11 +62,15 @@ class progress_display {
 bool capacity_fits(const scenario::definition& d, const std::string& file) {
   for (const scenario::load& l : d.loads) {
     std::uint64_t calls = 0;
+    bool polls = false;
     for (const scenario::step& s : d.find_journey(l.journey)->steps) {
-      if (!d.slo || d.slo->step.empty() || d.slo->step == s.name) calls += s.repeat;
+      if (d.slo && !d.slo->step.empty() && d.slo->step != s.name) continue;
+      calls += s.repeat;
+      polls = polls || s.poll;
     }
-    if (calls == 1) continue;
-    std::cerr << file << ": --capacity counts journeys, but journey '" << l.journey << "' makes " << calls
+    if (calls == 1 && !polls) continue;
+    std::cerr << file << ": --capacity counts journeys, but journey '" << l.journey << "' makes "
+              << (polls ? "any number of" : std::to_string(calls))
               << " calls under the SLO, not one; let 'slo' name one step of it\n";
     return false;
   }
@@ -85,12 +89,13 @@ std::optional<scenario::definition> read_scenario(const load_options& o) {
     std::cerr << o.file << ": no target: set 'target' in [scenario] or give --target http://host:port\n";
     return std::nullopt;
   }
-  const auto address = scenario::parse_target(d.target);
-  if (const auto* problem = std::get_if<std::string>(&address)) {
+  const auto addresses = scenario::parse_targets(d.target);
+  if (const auto* problem = std::get_if<std::string>(&addresses)) {
     std::cerr << "--target: " << *problem << '\n';
     return std::nullopt;
   }
-  if (!o.allow_remote && !std::get<scenario::target_address>(address).is_loopback()) {
+  const auto& targets = std::get<std::vector<scenario::target_address>>(addresses);
+  if (!o.allow_remote && !std::all_of(targets.begin(), targets.end(), [](const auto& t) { return t.is_loopback(); })) {
     std::cerr << "target " << d.target << " is not this machine. Load on a server that is not yours is an attack; if you "
               << "may do this, say --allow-remote\n";
     return std::nullopt;
@@ -182,7 +187,7 @@ void add_load_command(CLI::App& app, action& run) {
   command->add_option("--html", o->html, "Write one self-contained page to this file");
   command->add_option("--seed", o->seed, "Instead of the scenario's")
       ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{INT64_MAX}));
-  command->add_option("--target", o->target, "Instead of the scenario's: http://host[:port]");
+  command->add_option("--target", o->target, "Instead of the scenario's: http://host[:port], several between commas");
   command->add_flag("--quiet", o->quiet, "No progress, only the summary");
   command->add_flag("--allow-remote", o->allow_remote, "Let the target be another machine");
   command->footer(

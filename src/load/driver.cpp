@@ -36,10 +36,10 @@ double checked(double time_scale) {
   return time_scale;
 }
 
-scenario::target_address address_of(const std::string& target) {
-  auto address = scenario::parse_target(target);
-  if (const auto* problem = std::get_if<std::string>(&address)) throw std::invalid_argument("target: " + *problem);
-  return std::get<scenario::target_address>(std::move(address));
+std::vector<scenario::target_address> addresses_of(const std::string& target) {
+  auto addresses = scenario::parse_targets(target);
+  if (const auto* problem = std::get_if<std::string>(&addresses)) throw std::invalid_argument("target: " + *problem);
+  return std::get<std::vector<scenario::target_address>>(std::move(addresses));
 }
 
 asio::ip::tcp::endpoint resolve(asio::io_context& io, const scenario::target_address& address) {
@@ -96,11 +96,13 @@ class driver {
 
  private:
   surroundings make_surroundings() {
-    const scenario::target_address address = address_of(definition_.target);
+    std::vector<destination> targets;
+    for (const scenario::target_address& address : addresses_of(definition_.target)) {
+      targets.push_back({resolve(io_, address), address.authority()});
+    }
     const std::uint64_t seed = definition_.seed;
     return {io_,
-            resolve(io_, address),
-            address.authority(),
+            std::move(targets),
             scenario_clock{checked(options_.time_scale)},
             record_,
             traffic_,

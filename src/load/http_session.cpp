@@ -23,7 +23,6 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using boost::system::error_code;
 
-constexpr std::uint64_t largest_body = 16'000'000;
 constexpr std::uint32_t largest_header = 64'000;
 constexpr std::size_t largest_unparsed = 128'000;  // a chunk's extension or a trailer has no limit of its own in Beast
 
@@ -62,8 +61,8 @@ reason classify(const error_code& ec) noexcept {
 
 class http_session::connection {
  public:
-  connection(asio::io_context& io, asio::ip::tcp::endpoint target, traffic& t)
-      : stream_(io.get_executor()), target_(std::move(target)), traffic_(t) {}
+  connection(asio::io_context& io, asio::ip::tcp::endpoint target, traffic& t, session_options o)
+      : stream_(io.get_executor()), target_(std::move(target)), traffic_(t), options_(o) {}
   ~connection() { close(); }
 
   task<exchange> send(std::string_view request, duration timeout, bool to_head) {
@@ -119,7 +118,7 @@ class http_session::connection {
 
   task<void> read(exchange& out, bool to_head, error_code& ec) {
     http::response_parser<http::string_body> parser;
-    parser.body_limit(largest_body);
+    parser.body_limit(options_.largest_body);
     parser.header_limit(largest_header);
     parser.skip(to_head);
     parser.eager(true);
@@ -142,6 +141,10 @@ class http_session::connection {
     out.status = answer.result_int();
     if (const auto found = answer.find(http::field::retry_after); found != answer.end()) {
       out.retry_after = parse_retry_after({found->value().data(), found->value().size()});
+    }
+    if (options_.keep_headers) {
+      for (const auto& field : answer)
+        out.headers.emplace_back(std::string{field.name_string()}, std::string{field.value()});
     }
     const bool keep = answer.keep_alive();
     out.body = std::move(answer.body());
@@ -194,14 +197,15 @@ class http_session::connection {
   beast::basic_stream<asio::ip::tcp, loop_executor> stream_;
   asio::ip::tcp::endpoint target_;
   traffic& traffic_;
+  session_options options_;
   beast::flat_buffer buffer_;
   time_point deadline_{};  // of the exchange under way
   bool open_ = false;
   bool cancelled_ = false;
 };
 
-http_session::http_session(asio::io_context& io, asio::ip::tcp::endpoint target, traffic& t)
-    : connection_(std::make_unique<connection>(io, std::move(target), t)) {}
+http_session::http_session(asio::io_context& io, asio::ip::tcp::endpoint target, traffic& t, session_options o)
+    : connection_(std::make_unique<connection>(io, std::move(target), t, o)) {}
 http_session::~http_session() = default;
 
 task<exchange> http_session::send(std::string_view request, duration timeout, bool to_head) {

@@ -1,7 +1,7 @@
 #pragma once
 /// \file
 /// One keep-alive HTTP/1.1 connection to the target, opened when it is needed. The only part of the driver behind which
-/// Boost.Beast is; nothing of it shows here.
+/// Boost.Beast is; nothing of it shows here. The demo's gateway asks its services by it, too.
 
 #include "task.hpp"
 #include "traffic.hpp"
@@ -15,6 +15,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace weir::load {
 
@@ -30,17 +32,23 @@ struct exchange {
   exchange::ending end = ending::broken;
   unsigned status = 0;
   std::string body;
-  std::optional<duration> retry_after;  ///< the header, if it holds seconds
-  std::string_view failure{};           ///< "connection refused": why there is no answer; static text
-  time_point sent{};                    ///< when writing began; when it failed before that: when it was asked for
+  std::optional<duration> retry_after;                       ///< the header, if it holds seconds
+  std::vector<std::pair<std::string, std::string>> headers;  ///< in their order, if the session keeps them
+  std::string_view failure{};                                ///< "connection refused": why there is no answer; static text
+  time_point sent{};  ///< when writing began; when it failed before that: when it was asked for
   time_point done{};
+};
+
+struct session_options {
+  std::uint64_t largest_body = 16'000'000;  ///< bytes; a larger answer is a broken one
+  bool keep_headers = false;                ///< of answers
 };
 
 /// Pinned. Used by one coroutine at a time; `cancel()` from outside of it, on the same thread.
 class http_session {
  public:
   /// `traffic` must outlive it.
-  http_session(boost::asio::io_context&, boost::asio::ip::tcp::endpoint target, traffic&);
+  http_session(boost::asio::io_context&, boost::asio::ip::tcp::endpoint target, traffic&, session_options = {});
   ~http_session();
   http_session(const http_session&) = delete;
   http_session& operator=(const http_session&) = delete;

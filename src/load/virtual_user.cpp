@@ -63,7 +63,11 @@ bool is_expected(const scenario::step& step, const exchange& answer) {
 }  // namespace
 
 virtual_user::virtual_user(surroundings& around, std::uint64_t number)
-    : around_(around), number_(number), session_(around.io, around.target, around.bytes), pause_(around.io) {}
+    : around_(around),
+      number_(number),
+      target_(around.targets[(number - 1) % around.targets.size()]),
+      session_(around.io, target_.endpoint, around.bytes),
+      pause_(around.io) {}
 
 void virtual_user::interrupt() noexcept {
   interrupted_ = true;
@@ -82,7 +86,7 @@ task<void> virtual_user::run(const scenario::journey& journey, duration intended
       const bool in_time = co_await pause_until(due);
       call_result result = call_result::interrupted;
       if (in_time && s.poll) {
-        result = co_await wait(c, s, step, due);
+        result = co_await wait(c, s, *s.poll, step, due);
       } else if (in_time) {
         result = (co_await call(c, s, step, due)).result;
       }
@@ -110,9 +114,9 @@ task<void> virtual_user::run(const scenario::journey& journey, duration intended
   }
 }
 
-task<virtual_user::call_result> virtual_user::wait(context& c, const scenario::step& step, step_index index,
-                                                   duration begin) {
-  const duration patience_ends = begin + step.poll->max_wait;
+task<virtual_user::call_result> virtual_user::wait(context& c, const scenario::step& step, const scenario::poll& poll,
+                                                   step_index index, duration begin) {
+  const duration patience_ends = begin + poll.max_wait;
   around_.record.wait_begun(c.times, index);
   duration due = begin;
   for (std::uint64_t n = 1;; ++n) {
@@ -122,7 +126,7 @@ task<virtual_user::call_result> virtual_user::wait(context& c, const scenario::s
       around_.record.wait_ended(c.times, index, answer.end - begin);
       co_return call_result::as_expected;
     }
-    if (answer.says == poll_answer::word::given_up || n == step.poll->max_polls) co_return call_result::failed;
+    if (answer.says == poll_answer::word::given_up || n == poll.max_polls) co_return call_result::failed;
     due = answer.end + answer.again;
     const bool in_time = co_await pause_until(std::min(due, patience_ends));
     if (!in_time) co_return call_result::interrupted;
@@ -230,7 +234,7 @@ std::string virtual_user::render(const context& c, const scenario::step& step) c
   const auto in_header = [&](std::string_view name) { return made_safe(value(name)); };
 
   std::string out = step.method + " " + scenario::fill_placeholders(step.path, in_path) +
-                    " HTTP/1.1\r\nHost: " + around_.authority + "\r\n";
+                    " HTTP/1.1\r\nHost: " + target_.authority + "\r\n";
   if (find_header(step, "user-agent") == nullptr) out += "User-Agent: weir\r\n";
   for (const auto& [name, text] : step.headers) out += name + ": " + scenario::fill_placeholders(text, in_header) + "\r\n";
   if (!step.body.empty() || step.method == "POST" || step.method == "PUT" || step.method == "PATCH") {

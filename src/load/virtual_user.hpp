@@ -16,15 +16,20 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace weir::load {
+
+struct destination {
+  boost::asio::ip::tcp::endpoint endpoint;
+  std::string authority;  ///< for the Host header
+};
 
 /// What the virtual users of a driver share.
 struct surroundings {
   boost::asio::io_context& io;
-  boost::asio::ip::tcp::endpoint target;
-  std::string authority;  ///< for the Host header
-  scenario_clock clock;   ///< every `duration` since the start is the scenario's
+  std::vector<destination> targets;  ///< not empty; taken in turn by the numbers of the users
+  scenario_clock clock;              ///< every `duration` since the start is the scenario's
   recorder& record;
   traffic& bytes;
   random_stream jitter, think, uuids;
@@ -66,7 +71,7 @@ class virtual_user {
 
   task<called> call(context&, const scenario::step&, step_index, duration due);
   /// Polls until the answer says that the wait is over.
-  task<call_result> wait(context&, const scenario::step&, step_index, duration begin);
+  task<call_result> wait(context&, const scenario::step&, const scenario::poll&, step_index, duration begin);
   /// What an answer with an expected status comes to; records the call.
   called conclude(context&, const scenario::step&, const call_end&, const exchange& answer);
   task<exchange> attempt(context&, const scenario::step&, step_index, const std::string& request);
@@ -76,6 +81,7 @@ class virtual_user {
 
   surroundings& around_;
   std::uint64_t number_;
+  const destination& target_;
   http_session session_;
   timer pause_;
   bool interrupted_ = false;

@@ -146,7 +146,7 @@ struct slo {
 struct definition {
   std::string name;
   std::uint64_t seed = 1;
-  std::string target;  ///< "http://127.0.0.1:8081"; may be given on the command line instead
+  std::string target;  ///< "http://127.0.0.1:8081", or several between commas; may be given on the command line instead
   duration warmup{};   ///< left out of the summary, kept in the series
   std::optional<scenario::slo> slo;
   std::optional<duration> peak_end;  ///< where recovery is measured from; else from the last planned overload

@@ -31,8 +31,8 @@ void parse_scenario(reporter& report, const toml::table& table, definition& out,
   reader.required_name(out.name);
   reader.count("seed", out.seed, {0, INT64_MAX});
   if (reader.text("target", out.target)) {
-    const auto address = parse_target(out.target);
-    if (const auto* problem = std::get_if<std::string>(&address)) reader.error(reader.source_of("target"), *problem);
+    const auto addresses = parse_targets(out.target);
+    if (const auto* problem = std::get_if<std::string>(&addresses)) reader.error(reader.source_of("target"), *problem);
   }
   reader.time("warmup", out.warmup, {0ms, 24h});
   where.warmup = reader.source_of("warmup");

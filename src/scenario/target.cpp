@@ -19,6 +19,8 @@ bool target_address::is_loopback() const {
   return inet_pton(AF_INET6, host.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
+namespace {
+
 std::variant<target_address, std::string> parse_target(std::string_view text) {
   constexpr std::string_view scheme = "http://";
   const std::string quoted = "'" + std::string{text} + "'";
@@ -49,6 +51,21 @@ std::variant<target_address, std::string> parse_target(std::string_view text) {
   }
   address.port = static_cast<std::uint16_t>(port);
   return address;
+}
+
+}  // namespace
+
+std::variant<std::vector<target_address>, std::string> parse_targets(std::string_view text) {
+  std::vector<target_address> all;
+  for (bool more = true; more;) {
+    const std::size_t comma = text.find(',');
+    auto one = parse_target(text.substr(0, comma));
+    if (auto* problem = std::get_if<std::string>(&one)) return std::move(*problem);
+    all.push_back(std::get<target_address>(std::move(one)));
+    more = comma != std::string_view::npos;
+    text.remove_prefix(more ? comma + 1 : 0);
+  }
+  return all;
 }
 
 }  // namespace weir::scenario

@@ -1,11 +1,12 @@
 #pragma once
 /// \file
-/// The address that a scenario is aimed at: `http://host[:port]`. Nothing is resolved here.
+/// What a scenario is aimed at: `http://host[:port]`, or several of these between commas. Nothing is resolved here.
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace weir::scenario {
 
@@ -19,7 +20,7 @@ struct target_address {
   [[nodiscard]] bool is_loopback() const;
 };
 
-/// The address, or what is wrong with the text.
-[[nodiscard]] std::variant<target_address, std::string> parse_target(std::string_view text);
+/// The addresses, at least one, or what is wrong with the text.
+[[nodiscard]] std::variant<std::vector<target_address>, std::string> parse_targets(std::string_view text);
 
 }  // namespace weir::scenario

@@ -73,6 +73,17 @@ TEST(Driver, ReusesWarmConnections) {
   EXPECT_LE(server.connections(), 25u) << "one journey at a time needs one connection; a busy machine a few more";
 }
 
+TEST(Driver, SpreadsItsUsersOverSeveralTargets) {
+  const auto script = [](const server_request&) { return answer(200); };
+  scripted_server a{script};
+  scripted_server b{script};
+  const run_result r = run(a.url() + "," + b.url(), "executor='per-vu-iterations'\nvus=4\niterations=5");
+  EXPECT_EQ(r.journeys.completed, 20u);
+  EXPECT_EQ(a.requests().size(), 10u);
+  EXPECT_EQ(b.requests().size(), 10u);
+  for (const server_request& q : b.requests()) EXPECT_EQ("http://" + q.headers.at("host"), b.url());
+}
+
 TEST(Driver, CountsLatencyFromTheIntendedStart) {
   // One virtual user's worth of server: it stands still from 1 s to 2 s, then goes on.
   const auto begin = std::chrono::steady_clock::now();

@@ -4,13 +4,14 @@
 
 namespace {
 
-using weir::scenario::parse_target;
+using weir::scenario::parse_targets;
 using weir::scenario::target_address;
 
 target_address good(std::string_view text) {
-  auto read = parse_target(text);
-  EXPECT_TRUE(std::holds_alternative<target_address>(read)) << text << ": " << std::get<std::string>(read);
-  return std::get<target_address>(read);
+  auto read = parse_targets(text);
+  EXPECT_TRUE(std::holds_alternative<std::vector<target_address>>(read)) << text << ": " << std::get<std::string>(read);
+  EXPECT_EQ(std::get<0>(read).size(), 1u);
+  return std::get<0>(read).at(0);
 }
 
 TEST(Target, ReadsHostAndPort) {
@@ -22,11 +23,21 @@ TEST(Target, ReadsHostAndPort) {
   EXPECT_EQ(good("http://[::1]:8080").authority(), "[::1]:8080");
 }
 
+TEST(Target, ThereMayBeSeveral) {
+  const auto read = parse_targets("http://127.0.0.1:1,http://[::1]:2/,http://localhost");
+  const auto& all = std::get<std::vector<target_address>>(read);
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0].port, 1);
+  EXPECT_EQ(all[1].authority(), "[::1]:2");
+  EXPECT_EQ(all[2].port, 80);
+}
+
 TEST(Target, RefusesTheRest) {
-  for (const char* text : {"", "127.0.0.1:80", "https://localhost", "http://", "http://:80", "http://a:0", "http://a:65536",
-                           "http://a:", "http://a:8x", "http://a/path", "http://a?q", "http://u@a", "http://[::1",
-                           "http://[::1]x", "ftp://a", "http://a b"}) {
-    EXPECT_TRUE(std::holds_alternative<std::string>(parse_target(text))) << text;
+  for (const char* text :
+       {"",          "127.0.0.1:80", "https://localhost", "http://",    "http://:80", "http://a:0",        "http://a:65536",
+        "http://a:", "http://a:8x",  "http://a/path",     "http://a?q", "http://u@a", "http://[::1",       "http://[::1]x",
+        "ftp://a",   "http://a b",   "http://a,",         ",http://a",  "http://a,b", "http://a, http://b"}) {
+    EXPECT_TRUE(std::holds_alternative<std::string>(parse_targets(text))) << text;
   }
 }
 
