@@ -70,8 +70,26 @@ struct presented {
 
 /// Not too short to be a secret, nor longer than one; no blanks, no control characters.
 [[nodiscard]] constexpr bool is_secret(std::string_view text) noexcept {
-  return text.size() >= 16 && text.size() <= 128 && text.find_first_of(";,\"\\") == std::string_view::npos &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+  return text.size() >= 16 && text.size() <= 128 && std::all_of(text.begin(), text.end(), [](char c) {
+           return c > ' ' && c < '\x7f' && c != ';' && c != ',' && c != '"' && c != '\\';
+         });
+}
+
+inline constexpr std::string_view device_cookie = "weir_device";
+
+/// The secret of the device. A header of its own goes before a cookie.
+[[nodiscard]] inline presented device_of(const http_request& r) noexcept {
+  const presented by_header = header_of(r, "X-Weir-Device");
+  return by_header.found != presented::how::absent ? by_header : cookie_of(r, device_cookie);
+}
+[[nodiscard]] constexpr bool is_bad(const presented& device) noexcept {
+  return device.found == presented::how::contradictory || (device.found == presented::how::once && !is_secret(device.text));
+}
+
+/// As Bearer; if there is none, as cookie.
+[[nodiscard]] inline presented token_of(const http_request& r, std::string_view cookie) noexcept {
+  const presented by_header = bearer_of(r);
+  return by_header.found != presented::how::absent ? by_header : cookie_of(r, cookie);
 }
 
 }  // namespace weir::inline v0::detail

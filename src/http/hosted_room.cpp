@@ -13,21 +13,11 @@ using namespace std::string_view_literals;
 
 namespace {
 
-constexpr std::string_view device_cookie = "weir_device";
-constexpr std::string_view device_header = "X-Weir-Device";
 constexpr std::int64_t a_day = 86'400;
 
-/// A header of its own goes before a cookie.
-presented device_of(const http_request& r) {
-  const presented by_header = header_of(r, device_header);
-  return by_header.found != presented::how::absent ? by_header : cookie_of(r, device_cookie);
-}
 http_response bad_device() {
   return error_response(400, "bad_device",
                         "header X-Weir-Device or cookie weir_device must be there once, with 16 .. 128 visible characters");
-}
-bool is_bad(const presented& device) {
-  return device.found == presented::how::contradictory || (device.found == presented::how::once && !is_secret(device.text));
 }
 http_response bad_body(std::string_view problem) { return error_response(400, "bad_body", problem); }
 
@@ -105,10 +95,7 @@ hosted_room::held hosted_room::read_token(token_kind kind, std::string_view text
 }
 
 hosted_room::held hosted_room::read_presented(token_kind kind, const http_request& r) {
-  presented token = bearer_of(r);
-  if (token.found == presented::how::absent) {
-    token = cookie_of(r, kind == token_kind::seat ? seat_cookie_ : pass_cookie_);
-  }
+  const presented token = token_of(r, kind == token_kind::seat ? seat_cookie_ : pass_cookie_);
   switch (token.found) {
     case presented::how::once: return read_token(kind, token.text, r);
     case presented::how::contradictory:

@@ -2,6 +2,8 @@
 // who mean no good.
 #include "room_client.hpp"
 
+#include <weir/http/room_credentials.hpp>
+
 #include <thread>
 
 namespace weir::testing_http {
@@ -53,6 +55,30 @@ TEST_F(room_http, a_user_joins_waits_claims_and_leaves) {
   EXPECT_EQ(second.ask("DELETE", "ticket").status(), 204U);
   EXPECT_FALSE(room->is_inside(pass));
   EXPECT_TRUE(second.get("ticket").status() == 401U) << "its cookie is gone";
+}
+
+TEST_F(room_http, the_service_behind_knows_who_is_inside) {
+  serve(bank_teller(1));
+  client user = browser();
+  (void)user.join();
+  const std::string cookies =
+      "weir_pass_room=" + user.cookies.at("weir_pass_room") + "; weir_device=" + user.cookies.at("weir_device");
+  const auto inside = [&](const std::vector<http_header>& headers) {
+    const http_request r{.method = "GET", .target = "/dates", .headers = headers};
+    const auto shown = room_credentials_of(r, "room", token_kind::pass);
+    return shown && room->is_inside(room->read(shown->token, token_kind::pass, shown->bind));
+  };
+  EXPECT_TRUE(inside({{"Cookie", cookies}}));
+  const std::string bearer = "Bearer " + user.cookies.at("weir_pass_room");
+  EXPECT_TRUE(inside({{"Authorization", bearer}, {"X-Weir-Device", user.cookies.at("weir_device")}}));
+  EXPECT_FALSE(inside({{"Authorization", bearer}})) << "of another device";
+  EXPECT_FALSE(inside({{"Authorization", bearer}, {"X-Weir-Device", "short"}}));
+  EXPECT_FALSE(inside({{"Cookie", cookies}, {"Cookie", "weir_pass_room=another"}}));
+  EXPECT_FALSE(inside({}));
+  EXPECT_FALSE(
+      room_credentials_of({.method = "GET", .target = "/", .headers = {{"Cookie", cookies}}}, "room", token_kind::seat));
+  (void)user.post("session/complete");
+  EXPECT_FALSE(inside({{"Cookie", cookies}}));
 }
 
 TEST_F(room_http, a_view_says_everything_in_so_many_words) {
