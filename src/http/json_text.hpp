@@ -1,6 +1,8 @@
 #pragma once
 // Writes JSON objects into a string, member by member. Boost.JSON would build a tree of each answer first.
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <chrono>
 #include <cmath>
@@ -14,17 +16,21 @@ namespace weir::inline v0::detail {
 
 /// RFC 8259, section 7. Text that is no UTF-8 stays what it is.
 inline void append_quoted(std::string& out, std::string_view text) {
+  const auto special = [](char c) { return c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20; };
   out += '"';
-  for (const char c : text) {
+  for (;;) {
+    const auto plain = static_cast<std::size_t>(std::find_if(text.begin(), text.end(), special) - text.begin());
+    out += text.substr(0, plain);
+    if (plain == text.size()) break;
+    const char c = text[plain];
+    text.remove_prefix(plain + 1);
+    out += '\\';
     if (c == '"' || c == '\\') {
-      out += '\\';
       out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += "\\u00";
+    } else {
+      out += "u00";
       out += "0123456789abcdef"[c >> 4];
       out += "0123456789abcdef"[c & 15];
-    } else {
-      out += c;
     }
   }
   out += '"';
@@ -34,24 +40,23 @@ inline void append_quoted(std::string& out, std::string_view text) {
 inline void append_utc(std::string& out, std::chrono::system_clock::time_point t) {
   const auto day = std::chrono::floor<std::chrono::days>(t);
   const std::chrono::year_month_day date{day};
-  const auto digits = [&](std::uint64_t value, std::uint64_t unit) {
-    for (; unit != 0; unit /= 10) out += static_cast<char>('0' + value / unit % 10);
+  const auto ms = static_cast<std::uint32_t>(std::chrono::floor<std::chrono::milliseconds>(t - day).count());
+  char text[] = "0000-00-00T00:00:00.000Z";
+  const auto two = [&](char* at, std::uint32_t value) {
+    at[0] = static_cast<char>('0' + value / 10 % 10);
+    at[1] = static_cast<char>('0' + value % 10);
   };
-  const auto ms = static_cast<std::uint64_t>(std::chrono::floor<std::chrono::milliseconds>(t - day).count());
-  digits(static_cast<std::uint64_t>(int{date.year()}), 1000);
-  out += '-';
-  digits(unsigned{date.month()}, 10);
-  out += '-';
-  digits(unsigned{date.day()}, 10);
-  out += 'T';
-  digits(ms / 3'600'000, 10);
-  out += ':';
-  digits(ms / 60'000 % 60, 10);
-  out += ':';
-  digits(ms / 1000 % 60, 10);
-  out += '.';
-  digits(ms % 1000, 100);
-  out += 'Z';
+  const auto year = static_cast<std::uint32_t>(int{date.year()});
+  two(text, year / 100);
+  two(text + 2, year);
+  two(text + 5, unsigned{date.month()});
+  two(text + 8, unsigned{date.day()});
+  two(text + 11, ms / 3'600'000);
+  two(text + 14, ms / 60'000 % 60);
+  two(text + 17, ms / 1000 % 60);
+  two(text + 20, ms / 10);
+  text[22] = static_cast<char>('0' + ms % 10);
+  out.append(text, sizeof text - 1);
 }
 
 class json_text {
@@ -132,18 +137,21 @@ class json_text {
   void separate() {
     if (out_.back() != '{' && out_.back() != '[') out_ += ',';
   }
+  /// Names are short, and need no escapes.
   std::string& begin(std::string_view name) {
     separate();
-    out_ += '"';
-    out_ += name;
-    out_ += "\":";
-    return out_;
+    char text[64];
+    std::size_t size = 0;
+    text[size++] = '"';
+    size += name.copy(text + size, sizeof text - 3);
+    text[size++] = '"';
+    text[size++] = ':';
+    return out_.append(text, size);
   }
   template <class T>
   void number(std::string_view name, T value) {
-    char digits[32];
-    const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
-    begin(name).append(digits, end);
+    std::array<char, 32> digits;
+    begin(name).append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr);
   }
 
   std::string out_;
