@@ -144,8 +144,8 @@ void room_file::add_ending(const room_record& r) {
         "SELECT max(n) FROM ending WHERE room = ?", [&](const sqlite_row& row) { next_ending_ = row.bits(0) + 1; }, room_);
   }
   file_.run("DELETE FROM ending WHERE room = ? AND lane = ? AND place = ?", room_, r.lane, r.number);
-  file_.run("INSERT INTO ending VALUES (?, ?, ?, ?, ?)", room_, next_ending_, r.lane, r.number,
-            static_cast<std::uint8_t>(r.state));
+  file_.run("INSERT INTO ending VALUES (?, ?, ?, ?, ?, ?)", room_, next_ending_, r.lane, r.number,
+            static_cast<std::uint8_t>(r.state), r.what == room_record::kind::ended ? r.other : 0);
   ++next_ending_;
 }
 

@@ -13,11 +13,12 @@ namespace weir::inline v0::detail {
 namespace {
 
 constexpr std::int64_t application = 0x77656972;  // "weir"
-constexpr std::int64_t version = 1;
+constexpr std::int64_t version = 2;
 constexpr std::int64_t loads_to_come_back = 16;  // for who joined just before a crash
 
-// Numbers and places have 64 bits and are stored as they are, with SQLite's sign. Times are nanoseconds of the steady clock
-// of `boot`; seen_wall is what the wall clock showed at `seen`.
+// `moved` is the new number of a seat that has lapsed, plus 1. Numbers and places have 64 bits and are stored as they are,
+// with SQLite's sign. Times are nanoseconds of the steady clock of `boot`; seen_wall is what the wall clock showed at
+// `seen`.
 constexpr const char* schema = R"(
 CREATE TABLE meta (id INTEGER PRIMARY KEY, room TEXT NOT NULL UNIQUE, epoch INTEGER NOT NULL, mode INTEGER NOT NULL,
   seed BLOB NOT NULL, loads INTEGER NOT NULL, owner INTEGER NOT NULL, boot TEXT NOT NULL, seen INTEGER NOT NULL, seen_wall INTEGER NOT NULL);
@@ -30,13 +31,13 @@ CREATE TABLE unknown (room INTEGER, lane INTEGER, k INTEGER, load INTEGER NOT NU
 CREATE TABLE session (room INTEGER, lane INTEGER, place INTEGER, state INTEGER NOT NULL, id INTEGER NOT NULL,
   bind INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (room, lane, place)) WITHOUT ROWID;
 CREATE TABLE ending (room INTEGER, n INTEGER, lane INTEGER NOT NULL, place INTEGER NOT NULL, state INTEGER NOT NULL,
-  PRIMARY KEY (room, n)) WITHOUT ROWID;
+  moved INTEGER NOT NULL, PRIMARY KEY (room, n)) WITHOUT ROWID;
 CREATE INDEX ending_of ON ending (room, lane, place);
 CREATE TABLE subject (room INTEGER, lane INTEGER, number INTEGER, subject INTEGER NOT NULL, bind INTEGER NOT NULL,
   PRIMARY KEY (room, lane, number)) WITHOUT ROWID;
 CREATE TABLE entry (room INTEGER, n INTEGER, at INTEGER NOT NULL, PRIMARY KEY (room, n)) WITHOUT ROWID;
 PRAGMA application_id = 0x77656972;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 )";
 
 std::int64_t count_of(time_point t) noexcept { return t.time_since_epoch().count(); }
@@ -261,9 +262,10 @@ void room_file::read_seats(room_image& into) {
       },
       room_);
   file_.each(
-      "SELECT lane, place, state FROM ending WHERE room = ? ORDER BY n",
+      "SELECT lane, place, state, moved FROM ending WHERE room = ? ORDER BY n",
       [&](const sqlite_row& row) {
         into.endings.push_back({row.byte(0), row.bits(1), static_cast<seat_state>(row.byte(2))});
+        if (row.bits(3) != 0) into.endings.back().moved_to = seat_id{row.byte(0), row.bits(3) - 1};
       },
       room_);
   file_.each(

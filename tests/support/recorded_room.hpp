@@ -31,14 +31,14 @@ class recorded_room {
       case gone:
         gone_.insert(k);
         see(k);
-        std::erase_if(endings_, [&](const auto& e) { return e.first == k; });
-        endings_.emplace_back(k, r.state);
+        std::erase_if(endings_, [&](const auto& e) { return of(e) == k; });
+        endings_.push_back({r.lane, r.number, r.state});
         break;
       case back:
         gone_.erase(k);
         see(k);
         sessions_.erase(k);
-        std::erase_if(endings_, [&](const auto& e) { return e.first == k; });
+        std::erase_if(endings_, [&](const auto& e) { return of(e) == k; });
         break;
       case offered:
         gone_.insert(k);
@@ -58,7 +58,8 @@ class recorded_room {
         break;
       case ended:
         sessions_.erase(k);
-        endings_.emplace_back(k, r.state);
+        endings_.push_back({r.lane, r.number, r.state});
+        if (r.other != 0) endings_.back().moved_to = seat_id{r.lane, r.other - 1};
         break;
       case opened: {
         drawn_[r.lane] = r.number;
@@ -77,8 +78,8 @@ class recorded_room {
         }
         std::erase_if(unknown_, [&](const unknown_range& u) { return u.lane == r.lane; });
         std::erase_if(seen_, [&](const key& s) { return s.first == r.lane; });
-        for (auto& [k2, state] : endings_) {
-          if (k2.first == r.lane) k2.second = draw.rank_of(k2.second);
+        for (auto& e : endings_) {
+          if (e.lane == r.lane) e.place = draw.rank_of(e.place);
         }
         break;
       }
@@ -134,7 +135,7 @@ class recorded_room {
       im.lanes.push_back(std::move(l));
     }
     for (const auto& [k, s] : sessions_) im.sessions.push_back(s);
-    for (const auto& [k, state] : endings_) im.endings.push_back({k.first, k.second, state});
+    im.endings = endings_;
     for (const auto& [k, s] : subjects_) im.subjects.push_back(s);
     im.entries = entries_;
     return im;
@@ -146,6 +147,7 @@ class recorded_room {
   lottery_seed seed{};
 
  private:
+  static key of(const room_image::ending& e) { return {e.lane, e.place}; }
   void see(const key& k) {
     seen_.insert(k);
     unknown_places_.erase(k);
@@ -161,7 +163,7 @@ class recorded_room {
   std::set<key> unknown_places_;  // drawn
   std::set<key> seen_;            // something was said of them
   std::map<key, room_image::session> sessions_;
-  std::vector<std::pair<key, seat_state>> endings_;
+  std::vector<room_image::ending> endings_;
   std::map<key, room_image::subject> subjects_;  // by seat
   std::vector<time_point> entries_;
   std::set<key> has_offered_;

@@ -35,7 +35,8 @@ struct room_picture {
     for (std::size_t i = 0; i < im.endings.size(); ++i) last[{im.endings[i].lane, im.endings[i].place}] = i;
     for (std::size_t i = 0; i < im.endings.size(); ++i) {
       const auto& e = im.endings[i];
-      if (last[{e.lane, e.place}] == i) endings.emplace_back(e.lane, e.place, e.state);
+      if (last[{e.lane, e.place}] == i)
+        endings.emplace_back(e.lane, e.place, e.state, e.moved_to ? e.moved_to->number + 1 : 0);
     }
     for (const auto& s : im.subjects) subjects.emplace(s.subject, s.seat.lane, s.seat.number, s.bind);
   }
@@ -56,7 +57,8 @@ struct room_picture {
   lottery_seed seed;
   std::vector<lane> lanes;
   std::multiset<session> sessions;
-  std::vector<std::tuple<std::uint8_t, std::uint64_t, seat_state>> endings;  // the last of each seat, in order
+  std::vector<std::tuple<std::uint8_t, std::uint64_t, seat_state, std::uint64_t>>
+      endings;  // the last of each seat, in order
   std::multiset<std::tuple<std::uint64_t, std::uint8_t, std::uint64_t, std::uint64_t>> subjects;
   std::vector<time_point> entries;
 };

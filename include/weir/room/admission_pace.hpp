@@ -8,7 +8,6 @@
 #include <weir/room/room_config.hpp>
 
 #include <algorithm>
-#include <cassert>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -63,10 +62,13 @@ class admission_pace {
     if (entries.size() > entries_.size()) entries = entries.last(entries_.size());
     for (const time_point at : entries) entered(at);
   }
-  /// Precondition: entries_left(now) > 0.
+  /// More than the limit, where an operator lets everybody in: the latest count.
   void entered(time_point now) noexcept {
     if (!is_strict()) return;
-    assert(inside_ < entries_.size());
+    if (inside_ == entries_.size()) {
+      first_ = (first_ + 1) % entries_.size();
+      --inside_;
+    }
     if (inside_ != 0) now = std::max(now, entry(inside_ - 1));
     entries_[(first_ + inside_) % entries_.size()] = now;
     ++inside_;

@@ -76,7 +76,7 @@ struct room_record {
     offered = 3,  ///< until `until`; gone from the line
     entered = 4,  ///< session `other`, bound to `bind`, from `at` until `until`
     renewed = 5,  ///< until `until`
-    ended = 6,    ///< offer or session: `state`
+    ended = 6,    ///< offer or session: `state`; `other` - 1 is its new number, if it is not 0
     opened = 7,   ///< those below `number` are drawn by `seed`
     subject = 8,  ///< `other` has seat `number` in `lane`, bound to `bind`
     mode = 9,     ///< `other`

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,7 @@ struct room_image {
     std::uint8_t lane = 0;
     std::uint64_t place = 0;
     seat_state state{};
+    std::optional<seat_id> moved_to{};
   };
   struct subject {
     std::uint64_t subject = 0;

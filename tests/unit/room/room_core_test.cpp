@@ -469,6 +469,47 @@ TEST(room_core, a_subject_that_moves_takes_its_seat_along) {
   EXPECT_EQ(room.core.totals().moved, 1U);
 }
 
+TEST(room_core, who_has_moved_does_not_come_in_where_it_was) {
+  weir::room_config config = counters(1);
+  config.duplicates = weir::duplicate_seat::move;
+  a_room room{config};
+  const auto inside = room.seat();
+  const auto seat = room.seat({.subject = 5, .bind = 1});
+  request before;
+  ASSERT_FALSE(room.core.wait_turn(before, {seat, 5, 1}, room.now, room.fx));
+  EXPECT_EQ(room.seat({.subject = 5, .bind = 2}), seat);
+  ASSERT_EQ(room.fx.ready.pop_front(), &before);
+  EXPECT_EQ(before.answer.why, room_refusal::bound_elsewhere);
+  ASSERT_TRUE(room.core.wait_turn(before, {seat, 5, 1}, room.now, room.fx));
+  EXPECT_EQ(before.answer.why, room_refusal::bound_elsewhere);
+  request now;
+  ASSERT_FALSE(room.core.wait_turn(now, {seat, 5, 2}, room.now, room.fx));
+  room.complete(inside);
+  ASSERT_EQ(room.fx.ready.pop_front(), &now);
+  EXPECT_EQ(now.answer.view.state, seat_state::active);
+}
+
+TEST(room_core, a_seat_that_lapses_to_the_end_of_the_line_is_still_its_subjects_only_one) {
+  weir::room_config config = counters(1);
+  config.lapsed = weir::after_lapse::requeue_back;
+  config.claim_window = 1s;
+  a_room room{config};
+  room.seat();
+  auto seat = room.seat({.subject = 5, .bind = 1});
+  for (int i = 0; i < 3; ++i) room.seat();
+  room.complete({0, 0});
+  for (int i = 0; i < 5000; ++i) {  // subjects come and go meanwhile
+    const auto passer_by = room.seat({.subject = 1000 + static_cast<std::uint64_t>(i)});
+    (void)room.core.leave({passer_by, 0, 0}, room.now, room.fx);
+    if (i % 500 == 0) room.wait(2s);
+    if (const auto moved = room.view(seat).moved_to) seat = *moved;
+    const auto again = room.join({.subject = 5, .bind = 1});
+    ASSERT_TRUE(again.again);
+    ASSERT_EQ(again.view.seat, seat);
+  }
+  EXPECT_GT(seat.number, 2U) << "it has never moved: the test asks nothing";
+}
+
 TEST(room_core, a_subject_may_have_so_many_seats) {
   weir::room_config config = counters(1);
   config.duplicates = weir::duplicate_seat::reject;
@@ -664,9 +705,23 @@ TEST(room_core, modes_do_what_they_are_called) {
   EXPECT_EQ(room.join().view.state, seat_state::active);
 }
 
+TEST(room_core, who_came_in_while_everybody_did_counts_in_the_strict_limit) {
+  a_room room{by_rate(5, 10s, weir::room_pace::strict)};
+  EXPECT_TRUE(room.core.set_mode(weir::room_mode::passthrough, room.now, room.fx));
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(room.join().view.state, seat_state::active);
+  room.wait(1s);
+  EXPECT_TRUE(room.core.set_mode(weir::room_mode::open, room.now, room.fx));
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(room.join().view.state, seat_state::waiting);
+  room.wait(8s);
+  EXPECT_EQ(room.core.offered() + room.core.active(), 20U);
+  room.wait(1s);
+  EXPECT_EQ(room.core.offered(), 5U);
+}
+
 TEST(room_core, by_hand_only_those_are_let_in_who_are_called) {
   weir::room_config config;
   config.manual = true;
+  config.presence = false;
   a_room room{config};
   for (int i = 0; i < 5; ++i) room.seat();
   room.wait(60s);
@@ -675,6 +730,11 @@ TEST(room_core, by_hand_only_those_are_let_in_who_are_called) {
   EXPECT_EQ(room.core.offered(), 2U);
   room.wait(10s);
   EXPECT_EQ(room.core.offered(), 2U) << "called once";
+  EXPECT_TRUE(room.core.set_mode(weir::room_mode::paused, room.now, room.fx));
+  room.core.advance(1, room.now, room.fx);
+  room.core.advance(~std::uint64_t{0}, room.now, room.fx);
+  EXPECT_TRUE(room.core.set_mode(weir::room_mode::open, room.now, room.fx));
+  EXPECT_EQ(room.core.offered(), 5U) << "all who wait, not one less than nobody";
 }
 
 TEST(room_core, the_gate_takes_its_part) {
@@ -740,6 +800,20 @@ TEST(room_core, who_keeps_to_its_hint_is_never_early_and_a_storm_is_turned_away)
   }
   EXPECT_GE(early, 999U);
   EXPECT_LE(room.core.totals().polls - before, 1U);
+}
+
+TEST(room_core, who_asks_to_come_in_again_and_again_is_there) {
+  weir::room_config config = counters(1);
+  config.presence = true;
+  config.session_ttl = 1h;
+  a_room room{config};
+  room.seat();
+  const auto seat = room.seat();
+  for (int i = 0; i < 60; ++i) {
+    room.wait(30s);
+    ASSERT_EQ(room.claim(seat).view.state, seat_state::waiting) << i;
+  }
+  EXPECT_EQ(room.core.totals().abandoned, 0U);
 }
 
 TEST(room_core, clocks_that_step_back_harm_nobody) {

@@ -204,6 +204,7 @@ class scribe {
           r.what = ended;
         }
         r.state = seat_state::completed;
+        r.other = random_.below(3) == 0 ? random_.below(1000) : 0;
         r.until = now + 5s;
         break;
       case opened:
@@ -476,6 +477,70 @@ TEST(sqlite_room_store, who_joined_just_before_a_crash_takes_part_in_the_drawing
   });
 }
 
+TEST(sqlite_room_store, remembers_to_which_device_and_number_a_seat_has_moved_and_who_has_left_for_good) {
+  const directory dir;
+  auto config = config_of();
+  config.admit.reset();
+  config.max_active = 2;
+  config.duplicates = weir::duplicate_seat::move;
+  config.lapsed = weir::after_lapse::requeue_back;
+  config.presence_least = 1s;
+  config.polls.longest = 1s;
+  time_point now = start;
+  weir::room_effects fx;
+  std::vector<weir::seat_holder> seats;
+  const auto live = [&](auto&& act) {
+    opened_store s{{.file = dir.file()}, config, now};
+    weir::room_core room{config, true, now};
+    room.begin(s.image, now, fx);
+    room.stored(100, now, fx);
+    act(room);
+    std::vector<room_record> records;
+    (void)room.take_records(records);
+    s.write_all(records);
+    while (fx.ready.pop_front() != nullptr) {
+    }
+  };
+  std::uint64_t session = 0;
+  live([&](weir::room_core& room) {
+    const auto join = [&](std::uint64_t subject, std::uint64_t bind) {
+      weir::room_request r;
+      EXPECT_TRUE(room.join(r, {.subject = subject, .bind = bind}, now, fx));
+      EXPECT_EQ(r.answer.why, weir::room_refusal::none);
+      seats.push_back({r.answer.view.seat, subject, bind});
+    };
+    join(5, 1);
+    join(6, 1);
+    join(7, 1);  // waits, will be offered, and lapses
+    join(8, 1);  // is absent, and leaves
+    join(5, 2);  // the same as the first, from elsewhere
+    session = room.look_at(seats[4], now).session;
+    EXPECT_NE(session, 0U);
+    (void)room.leave(seats[1], now, fx);
+    for (int i = 0; i < 300; ++i) {
+      room.pass(now += 200ms, fx);
+      if (room.look_at(seats[3], now).state != seat_state::abandoned) continue;
+      EXPECT_EQ(room.leave(seats[3], now, fx).view.state, seat_state::left);
+    }
+    EXPECT_TRUE(room.look_at(seats[2], now).moved_to);
+  });
+  live([&](weir::room_core& room) {
+    EXPECT_EQ(room.look_at(seats[4], now).session, session);
+    weir::room_request r;
+    EXPECT_TRUE(room.claim(r, seats[4], now, fx));
+    EXPECT_EQ(r.answer.view.session, session);
+    EXPECT_TRUE(room.claim(r, seats[0], now, fx));
+    EXPECT_EQ(r.answer.why, weir::room_refusal::bound_elsewhere);
+    auto moved = room.look_at(seats[2], now).moved_to;
+    ASSERT_TRUE(moved);
+    while (const auto next = room.look_at({*moved, 7, 1}, now).moved_to) moved = next;
+    EXPECT_TRUE(room.join(r, {.subject = 7, .bind = 1}, now, fx));
+    EXPECT_TRUE(r.answer.again);
+    EXPECT_EQ(r.answer.view.seat, *moved);
+    EXPECT_EQ(room.look_at(seats[3], now).state, seat_state::left);
+  });
+}
+
 TEST(sqlite_room_store, gives_every_new_room_a_seed_of_its_own_and_keeps_it) {
   const directory dir;
   auto config = config_of();
@@ -576,8 +641,8 @@ TEST(sqlite_room_store, refuses_files_of_others_in_clear_words) {
   {
     const directory dir;
     (void)load(dir.file());
-    other_hand{dir.file()}.run("PRAGMA user_version = 2");
-    EXPECT_THAT(why(dir.file()), HasSubstr("version 2, and only version 1 is understood"));
+    other_hand{dir.file()}.run("PRAGMA user_version = 1");
+    EXPECT_THAT(why(dir.file()), HasSubstr("version 1, and only version 2 is understood"));
     EXPECT_THAT(why(dir.file()), HasSubstr("room \"concert\": " + dir.file()));
   }
   {

@@ -108,7 +108,7 @@ class room_admission : public room_books {
     unblock(key, s);
     const duration took = std::max(elapsed(s.since, now), duration::zero());
     saw_offer_end(false);
-    if (mode_ != room_mode::passthrough) pace_.entered(now);
+    pace_.entered(now);
     sessions_.activate(s);
     do {
       s.id = random_();
@@ -158,11 +158,14 @@ class room_admission : public room_books {
   }
   /// Its seat has ended.
   void tell_waiter(seat_key key, seat_state how, room_effects& fx) {
+    tell_waiter(key, {.why = room_refusal::over, .view = {.seat = seat_of(key), .state = how}}, fx);
+  }
+  void tell_waiter(seat_key key, const room_answer& answer, room_effects& fx) {
     const auto waiter = turn_waiters_.find(key);
     if (waiter == turn_waiters_.end()) return;
     room_request& r = *waiter->second.request;
     turn_waiters_.erase(waiter);
-    r.answer = {.why = room_refusal::over, .view = {.seat = seat_of(key), .state = how}};
+    r.answer = answer;
     fx.ready.push_back(r);
   }
   void count_end(seat_state how) noexcept {
@@ -183,10 +186,9 @@ class room_admission : public room_books {
     room_lane& l = lanes_[lane_of(key)];
     const std::uint64_t place = detail::place_of(key);
     const room_session& s = *sessions_.find(key);
-    if (config_.lapsed == after_lapse::requeue_front && !s.second && l.come_back(place)) {
+    if (config_.lapsed == after_lapse::requeue_front && !s.second && second_.insert(key).second && l.come_back(place)) {
       room_session was = s;
       unblock(key, was);
-      second_.insert(key);
       sessions_.erase(key);
       --l.inside;
       ++waiting_;
@@ -197,16 +199,29 @@ class room_admission : public room_books {
       changed(key, seat_state::offered, seat_state::waiting, now);
     } else if (config_.lapsed == after_lapse::requeue_back && l.line().tail() < l.reserved) {
       bool stands_for = false;
+      const std::uint64_t owner = subjects_.owner_of(seat_of(key));
+      if (owner != 0) subjects_.reserve_one([this](seat_id each) { return lives(each); });
       const seat_id next{lane_of(key), l.join(now, stands_for)};
       ++waiting_;
       if (l.waiting() == 1) watch_or_not(l, now);
       ++totals_.joined;
       reserve_numbers(next.lane, fx);
+      if (owner != 0) move_subject(owner, seat_of(key), next, fx);
       (void)end(key, seat_state::lapsed, now, fx, next);
       changed(key_of_seat(next), seat_state::waiting, seat_state::waiting, now, {}, true);
     } else {
       (void)end(key, seat_state::lapsed, now, fx);
     }
+  }
+
+  /// Its seat has another number. Precondition: subject_index::reserve_one, prepare().
+  void move_subject(std::uint64_t subject, seat_id from, seat_id to, room_effects& fx) {
+    subject_seat* s = subjects_.noted(subject, config_.seats_per_subject, from);
+    if (s == nullptr) return;
+    s->seat = to;
+    subjects_.own(to, subject);
+    (void)note(
+        {.what = room_record::kind::subject, .lane = to.lane, .number = to.number, .other = subject, .bind = s->bind}, fx);
   }
 
   /// Who waits for a turn in process: is completed when it has entered, or its seat has ended. It needs no offer to claim.

@@ -73,7 +73,11 @@ class room_books {
   static constexpr std::uint64_t numbers_at_once = 65'536;  // reserved ahead: joins do not wait for the store
 
   room_books(const room_config& config, bool durable, time_point now)
-      : config_(validated(config)), log_(durable), random_(config.seed, "room"), began_(now) {
+      : config_(validated(config)),
+        subjects_(config.lapsed == after_lapse::requeue_back),
+        log_(durable),
+        random_(config.seed, "room"),
+        began_(now) {
     mode_ = config_.opens_at ? room_mode::prequeue : room_mode::open;
     for (const auto& lane : config_.lanes) lanes_.emplace_back(lane, eta_of(config_, lane), config_.presence, now);
     if (!durable) return;

@@ -96,8 +96,8 @@ class room_lane {
     for (std::size_t i = 0; i < turns_.size(); ++i) {
       if (turns_[i] > now) continue;
       const std::uint64_t first = (turns_base_ + i) * block_size;
+      turns_[i] = later(now, std::max(least, 3 * every(line_.ahead(first + block_size))));  // also if `gone` throws
       there_.turn(first, line_, gone);
-      turns_[i] = later(now, std::max(least, 3 * every(line_.ahead(first + block_size))));
     }
   }
   /// Nothing that lies before `keep` is asked for any more.

@@ -21,8 +21,8 @@ inline std::uint64_t room_core::take_out(detail::seat_key key, time_point now, r
     ++totals_.revoked;
     tell_waiter(key, seat_state::revoked, fx);
   } else if (lanes_[lane].is_absent(place)) {  // counts as abandoned, and stays so
-    (void)lanes_[lane].leave(place);
     ended_.add(key, {.state = seat_state::revoked});
+    (void)lanes_[lane].leave(place);
     (void)note({.what = room_record::kind::gone, .lane = lane, .state = seat_state::revoked, .number = place}, fx);
   }
   return log_.last();
@@ -88,7 +88,7 @@ inline void room_core::open(time_point now, room_effects& fx) {
 }
 
 inline void room_core::advance(std::uint64_t n, time_point now, room_effects& fx) {
-  advance_ = std::min(advance_ + n, waiting_);
+  advance_ = n < waiting_ - std::min(advance_, waiting_) ? advance_ + n : waiting_;
   go_on(now, fx);
 }
 
@@ -103,8 +103,10 @@ inline void room_core::set_gate(double part, time_point now, room_effects& fx) {
 }
 
 inline void room_core::end_what_is_due(time_point now, room_effects& fx) {
-  while (const auto key = sessions_.due(now)) {
+  for (;;) {
     prepare();
+    const auto key = sessions_.due(now);
+    if (!key) return;
     if (sessions_.find(*key)->state == seat_state::offered) {
       lapse(*key, now, fx);
     } else {
@@ -225,7 +227,7 @@ inline void room_core::restore(const room_image& image, time_point now) {
   }
   for (const auto& was : image.endings) {
     if (was.state != seat_state::abandoned) {
-      ended_.add(detail::key_of(was.lane, was.place), {.state = was.state});
+      ended_.add(detail::key_of(was.lane, was.place), {.state = was.state, .moved_to = was.moved_to});
     } else if (was.lane < lanes_.size()) {
       lanes_[was.lane].restore_absent(was.place);
       ++totals_.abandoned;
@@ -233,7 +235,12 @@ inline void room_core::restore(const room_image& image, time_point now) {
   }
   for (const auto& was : image.subjects) {
     const auto found = subjects_.find(was.subject, config_.seats_per_subject, [&](seat_id s) { return lives(s); });
-    if (found.key != 0) subjects_.put(found.key, {was.seat, was.bind}, [&](seat_id s) { return lives(s); });
+    if (found.key == 0) continue;
+    subjects_.reserve_one([this](seat_id s) { return lives(s); });
+    subjects_.put(found.key, was.subject, {was.seat, was.bind});
+    if (config_.duplicates != duplicate_seat::move || !is_known(was.seat)) continue;
+    detail::room_session* s = sessions_.find(key_of_seat(was.seat));
+    if (s != nullptr && s->state == seat_state::active) s->bind = was.bind;  // it may have moved while it was inside
   }
   pace_.restore(image.entries, now);
   see_if_it_moves(now);

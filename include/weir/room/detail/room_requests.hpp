@@ -25,9 +25,7 @@ inline bool room_core::join(room_request& r, const room_join& who, time_point no
   detail::room_lane& l = lanes_[who.lane];
   if (l.line().tail() >= l.reserved) return refuse_join(r, store, config_.polls.shortest);
   const seat_id seat{who.lane, l.line().tail()};
-  if (subject_key != 0) {
-    subjects_.put(subject_key, {seat, who.bind}, [&](seat_id s) { return lives(s) || s == seat; });
-  }
+  if (subject_key != 0) subjects_.reserve_one([this](seat_id s) { return lives(s); });
   if (waiting_ == 0) charge(now);  // nobody was held up until now
   bool stands_for = false;
   (void)l.join(now, stands_for);
@@ -36,6 +34,7 @@ inline bool room_core::join(room_request& r, const room_join& who, time_point no
   ++totals_.joined;
   reserve_numbers(who.lane, fx);
   if (subject_key != 0) {
+    subjects_.put(subject_key, who.subject, {seat, who.bind});
     (void)note({.what = room_record::kind::subject,
                 .lane = who.lane,
                 .number = seat.number,
@@ -81,6 +80,7 @@ inline bool room_core::join_again(room_request& r, const room_join& who, detail:
                fx);
     const detail::seat_key key = key_of_seat(had.seat);
     if (detail::room_session* s = sessions_.find(key); s != nullptr && s->state == seat_state::active) s->bind = who.bind;
+    tell_waiter(key, {.why = room_refusal::bound_elsewhere, .view = {.seat = had.seat}}, fx);
   }
   r.answer = look({had.seat, who.subject, who.bind}, now, fx);
   if (r.answer.why == room_refusal::early) {
@@ -172,7 +172,9 @@ inline bool room_core::claim(room_request& r, const seat_holder& who, time_point
     s = sessions_.find(key);
   }
   if (s == nullptr || (s->state == seat_state::offered && !log_.is_stored(s->record))) {
-    if (lanes_[who.seat.lane].is_absent(detail::place_of(key))) (void)look(who, now, fx);  // it is there again
+    detail::room_lane& l = lanes_[who.seat.lane];
+    l.beat(detail::place_of(key));
+    if (l.is_absent(detail::place_of(key))) (void)see_out_of_line(key, who.bind, now, fx);  // it is there again
     r.answer.view = describe(key, who.bind, now);
     return refuse(r, is_over(r.answer.view.state) ? over : not_yet, r.answer.view.poll_after);
   }
@@ -242,8 +244,9 @@ inline room_answer room_core::leave(const seat_holder& who, time_point now, room
     ++totals_.left;
     tell_waiter(key, seat_state::left, fx);
   } else if (l.is_absent(place)) {  // counts as abandoned, and stays so
-    (void)l.leave(place);
     ended_.add(key, {.state = seat_state::left});
+    (void)l.leave(place);
+    (void)note({.what = room_record::kind::gone, .lane = who.seat.lane, .state = seat_state::left, .number = place}, fx);
   } else if (const detail::room_session* s = sessions_.find(key)) {
     if (s->state == seat_state::active && s->bind != who.bind) {
       ++totals_.bound_elsewhere;

@@ -78,16 +78,15 @@ class session_table {
     if (sooner) push(key, at);  // later: seen when the old time comes
   }
 
-  /// One whose time has come; it stays until it is erased or extended.
+  /// One whose time has come: the same again until it is erased or extended.
   [[nodiscard]] std::optional<seat_key> due(time_point now) {
     while (!ends_.empty() && ends_.front().first <= now) {
-      const auto [at, key] = ends_.front();
+      const seat_key key = ends_.front().second;
+      const room_session* s = find(key);
+      if (s != nullptr && s->expires <= now) return key;
       std::pop_heap(ends_.begin(), ends_.end(), std::greater<>{});
       ends_.pop_back();
-      const room_session* s = find(key);
-      if (s == nullptr) continue;
-      if (s->expires <= now) return key;
-      if (s->expires != never) push(key, s->expires);
+      if (s != nullptr && s->expires != never) push(key, s->expires);
     }
     return std::nullopt;
   }
