@@ -75,7 +75,7 @@ task<response> concert_service::issue(const request&, std::string_view user) {
   co_return answer_of(r, 201);
 }
 
-task<response> concert_service::token(const request& r, std::string_view) { co_return answer_of(desk_.look(bearer_of(r))); }
+task<response> concert_service::token(const request& r, std::string_view) { co_return answer_of(desk_.look(r)); }
 
 task<response> concert_service::list(const request& r, std::string_view) {
   if (pages_.empty()) {
@@ -93,9 +93,8 @@ task<response> concert_service::list(const request& r, std::string_view) {
 task<response> concert_service::dates(const request& r, std::string_view concert) {
   const auto id = whole_number(concert);
   if (!id) co_return problem(404, "no such concert");
-  std::string token{bearer_of(r)};
-  if (!token.empty() || desk_.asks_everybody()) {
-    const desk_reply entered = co_await desk_.enter(std::move(token));
+  if (desk_.is_room() || !bearer_of(r).empty()) {
+    const desk_reply entered = co_await desk_.enter(r);
     if (entered.status != desk_status::ok) co_return answer_of(entered);
   }
   co_return co_await query(r, *id);

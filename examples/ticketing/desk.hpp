@@ -42,11 +42,11 @@ class desk {
 
   /// Who has a seat keeps it.
   virtual task<desk_reply> join(std::string user) = 0;
-  virtual desk_reply look(std::string_view token) = 0;
-  /// ok: `token` is inside, as of now or before.
-  virtual task<desk_reply> enter(std::string token) = 0;
-  /// Whether those who ask for what lies behind need a token.
-  [[nodiscard]] virtual bool asks_everybody() const noexcept = 0;
+  virtual desk_reply look(const request&) = 0;
+  /// ok: whose token the request brings is inside, as of now or before.
+  virtual task<desk_reply> enter(const request&) = 0;
+  /// Whether this is a waiting room: then who asks for what lies behind needs a token, and the room answers by itself.
+  [[nodiscard]] virtual bool is_room() const noexcept = 0;
   [[nodiscard]] virtual boost::json::object counters() = 0;
 };
 

@@ -44,21 +44,19 @@ task<response> flash_service::enqueue(const request& r, std::string_view) {
 }
 
 task<response> flash_service::status(const request& r, std::string_view) {
-  const std::string token{bearer_of(r)};
   co_await ask_table();
-  co_return answer_of(desk_.look(token));
+  co_return answer_of(desk_.look(r));
 }
 
 task<response> flash_service::enter(const request& r, std::string_view) {
-  std::string token{bearer_of(r)};
   co_await ask_table();
-  const desk_reply entered = co_await desk_.enter(std::move(token));
+  const desk_reply entered = co_await desk_.enter(r);
   if (entered.status == desk_status::not_yet) {
     response waits = answer_of(entered);
     waits.status = 202;
     co_return waits;
   }
-  if (entered.status == desk_status::ok && desk_.asks_everybody()) co_await back_end_.visit();
+  if (entered.status == desk_status::ok && desk_.is_room()) co_await back_end_.visit();
   co_return answer_of(entered);
 }
 
@@ -71,7 +69,7 @@ task<response> flash_service::detail(const request&, std::string_view event) {
 }
 
 task<void> flash_service::ask_table() {
-  if (!desk_.asks_everybody()) co_await back_end_.visit();
+  if (!desk_.is_room()) co_await back_end_.visit();
 }
 
 }  // namespace ticketing

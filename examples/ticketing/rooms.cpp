@@ -3,6 +3,7 @@
 #include "counters.hpp"
 
 #include <weir/asio/room_requests.hpp>
+#include <weir/http/room_credentials.hpp>
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
@@ -127,21 +128,32 @@ task<desk_reply> room_desk::join(std::string user) {
   co_return r;
 }
 
-desk_reply room_desk::look(std::string_view token) {
-  const weir::read_ticket seat = room_.read(token, weir::token_kind::seat);
-  if (seat.problem != weir::ticket_problem::none) return {.status = desk_status::no_token};
-  desk_reply r = of(room_.look(seat.holder));
-  if (r.view.moved_to) r.token = room_.ticket_for(*r.view.moved_to, seat.holder.subject).view();
-  return r;
+std::optional<weir::seat_holder> room_desk::holder_in(const request& r) const {
+  const weir::http_request asked{r.method, r.target, r.headers, {}, {}};
+  for (const auto kind : {weir::token_kind::seat, weir::token_kind::pass}) {
+    const auto shown = weir::room_credentials_of(asked, room_.config().name, kind);
+    if (!shown) continue;
+    const weir::read_ticket ticket = room_.read(shown->token, kind, shown->bind);
+    if (ticket.problem == weir::ticket_problem::none) return ticket.holder;
+  }
+  return std::nullopt;
 }
 
-task<desk_reply> room_desk::enter(std::string token) {
-  const weir::read_ticket seat = room_.read(token, weir::token_kind::seat);
-  if (seat.problem != weir::ticket_problem::none) co_return desk_reply{.status = desk_status::no_token};
-  const weir::room_answer a = co_await weir::async_claim(room_, seat.holder, use_task);
-  desk_reply r = of(a);
-  if (r.status == desk_status::ok) r.pass = room_.pass_for(a.view).view();
-  co_return r;
+desk_reply room_desk::look(const request& r) {
+  const auto holder = holder_in(r);
+  if (!holder) return {.status = desk_status::no_token};
+  desk_reply found = of(room_.look(*holder));
+  if (found.view.moved_to) found.token = room_.ticket_for(*found.view.moved_to, holder->subject, holder->bind).view();
+  return found;
+}
+
+task<desk_reply> room_desk::enter(const request& r) {
+  const auto holder = holder_in(r);
+  if (!holder) co_return desk_reply{.status = desk_status::no_token};
+  const weir::room_answer a = co_await weir::async_claim(room_, *holder, use_task);
+  desk_reply entered = of(a);
+  if (entered.status == desk_status::ok) entered.pass = room_.pass_for(a.view, holder->bind).view();
+  co_return entered;
 }
 
 boost::json::object room_desk::counters() {
@@ -180,7 +192,9 @@ task<response> rooms::handle(const request& r) {
   weir::http_response a =
       co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<executor_type>&, void(weir::http_response)>(
           std::move(ask), use_task);
-  co_return response{.status = a.status, .body = std::move(a.body), .headers = std::move(a.headers)};
+  response told{.status = a.status, .body = std::move(a.body)};
+  for (auto& [name, value] : a.headers) told.headers.emplace_back(name, std::move(value));
+  co_return told;
 }
 
 void rooms::end() noexcept {

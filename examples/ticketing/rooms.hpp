@@ -28,9 +28,9 @@ class room_desk final : public desk {
   room_desk(std::string name, const room_options&, const weir::hmac_signer& keys, executor_type);
 
   task<desk_reply> join(std::string user) override;
-  desk_reply look(std::string_view token) override;
-  task<desk_reply> enter(std::string token) override;
-  [[nodiscard]] bool asks_everybody() const noexcept override { return true; }
+  desk_reply look(const request&) override;
+  task<desk_reply> enter(const request&) override;
+  [[nodiscard]] bool is_room() const noexcept override { return true; }
   [[nodiscard]] boost::json::object counters() override;
 
   [[nodiscard]] room_type& room() noexcept { return room_; }
@@ -39,6 +39,8 @@ class room_desk final : public desk {
 
  private:
   [[nodiscard]] desk_reply of(const weir::room_answer&) const;
+  /// Whose seat or session the request brings; nothing: it brings none of this room.
+  [[nodiscard]] std::optional<weir::seat_holder> holder_in(const request&) const;
 
   std::unique_ptr<weir::sqlite_room_store> store_;
   room_type room_;

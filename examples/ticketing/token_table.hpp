@@ -28,17 +28,19 @@ class token_table final : public desk {
     r.token = std::to_string(seat->second);
     co_return r;
   }
-  desk_reply look(std::string_view token) override {
-    const std::uint64_t number = number_of(token);
+  desk_reply look(const request& r) override {
+    const std::uint64_t number = number_of(bearer_of(r));
     return number == 0 ? desk_reply{.status = desk_status::no_token} : of(number);
   }
-  task<desk_reply> enter(std::string token) override {
-    desk_reply r = look(token);
-    if (r.status == desk_status::ok && r.view.state != weir::seat_state::active) r.status = desk_status::not_yet;
-    if (r.status == desk_status::ok) r.pass = token;
-    co_return r;
+  task<desk_reply> enter(const request& r) override {
+    desk_reply found = look(r);
+    if (found.status == desk_status::ok) {
+      if (found.view.state != weir::seat_state::active) found.status = desk_status::not_yet;
+      found.pass = bearer_of(r);
+    }
+    co_return found;
   }
-  [[nodiscard]] bool asks_everybody() const noexcept override { return false; }
+  [[nodiscard]] bool is_room() const noexcept override { return false; }
   [[nodiscard]] boost::json::object counters() override {
     return {{"issued", last_}, {"activated", std::min(active_, last_)}};
   }
