@@ -1,0 +1,150 @@
+// What a fan sees of it: one heading, one number, one thing to do. Pure.
+
+// {tone, heading, lead, number {label, value}, bar {share, text}, facts [[term, text]], reason, steps, main, quiet, draw, foot,
+// title}; `main` and `quiet`: {act, text} or {link, text}.
+function screenOf(fan, now, wall, room, say) {
+  const title = room.title[say.language];
+  const screen = {tone: "calm", heading: "", lead: "", number: null, bar: null, facts: [], reason: null, steps: [], main: null,
+                  quiet: null, draw: null, foot: null, title};
+  Object.assign(screen, (screens[fan.phase] ?? screens.loading)({fan, now, wall, room, say, title}));
+  screen.notice = noticeText(fan, say);
+  screen.trouble = troubleText(fan, now, wall, say);
+  return screen;
+}
+
+const screens = {
+  loading: ({say}) => ({heading: say("loading"), waits: true}),
+
+  absent: ({say}) => ({tone: "ended", heading: say("absent_heading"), lead: say("absent_lead"),
+                       main: {link: "/", text: say("home")}}),
+
+  outside({fan, now, wall, say, title}) {
+    const status = fan.status ?? {};
+    if (status.state === "closed" || status.state === "draining") {
+      const opens = status.opens_at && Date.parse(status.opens_at) > wall;
+      return {
+        heading: say("closed_heading"), lead: say("closed_lead"),
+        number: opens ? {label: say("opens_in"), value: countdown(say, Date.parse(status.opens_at) - wall)} : null};
+    }
+    const main = {act: "join", text: say("join"), disabled: false};
+    let reason = null;
+    if (fan.refusal && fan.refusal.until > now) {
+      const time = inWords(say, (fan.refusal.until - now) / 1000);
+      reason = `${say(fan.refusal.kind)} ${say("again_in", {time})}`;
+      main.disabled = true;
+    }
+    if (fan.busy === "join" || fan.trouble?.what === "join") Object.assign(main, {text: say("joining"), disabled: true});
+    if (status.state === "prequeue") {
+      if (!main.disabled) main.text = say("early_join");
+      return {heading: say("early_heading", {title}), lead: say("early_lead"), main, reason, draw: drawOf(fan),
+              ...opening(status, wall, say)};
+    }
+    const heading = say("outside_heading", {title});
+    if (status.state === "passthrough") {
+      if (!main.disabled) main.text = say("free");
+      return {heading, lead: say("free_lead"), main, reason};
+    }
+    const waiting = status.waiting ?? 0;
+    return {
+      heading, lead: say(waiting > 0 ? "outside_lead" : "outside_idle"), main, reason,
+      count: waiting > 0 ? say("people_wait", {n: waiting}) : say("nobody_waits"),
+      steps: [say("step_join"), say("step_wait"), say("step_enter")]};
+  },
+
+  prequeued: ({fan, wall, say}) => ({
+    heading: say("prequeued_heading"), lead: say("prequeued_lead"), draw: drawOf(fan), foot: say("keep_open"),
+    reason: fan.view.reason === "not_open" ? null : reasonOf(fan, say), ...opening(fan.status ?? {}, wall, say), quiet: leaving(say)}),
+
+  waiting({fan, say, title}) {
+    const {position, eta_s: eta, total_waiting: total} = fan.view;
+    if (position === null) return {heading: say("waiting_heading"), lead: say("loading"), waits: true};
+    const facts = [];
+    if (eta && fan.view.eta_known !== false) facts.push([say("eta"), etaInWords(say, eta)]);
+    facts.push([say("total"), say("people", {n: total})]);
+    const start = Math.max(fan.start ?? position, position);
+    return {
+      heading: position === 1 ? say("next_heading") : say("waiting_heading"), lead: position === 1 ? say("next_lead") : "",
+      number: {label: say("position"), value: say.number(position)},
+      bar: start > 1 ? {share: (start - position) / (start - 1), text: say("progress_text", {start})} : null,
+      facts, reason: reasonOf(fan, say), quiet: leaving(say), foot: say("keep_open"), draw: drawOf(fan),
+      title: say("title_waiting", {n: position, title})};
+  },
+
+  offered: ({fan, now, say, title}) => ({
+    tone: "turn", heading: say("offered_heading"), lead: say("offered_lead"),
+    number: fan.offerEnds === null ? null : {label: say("offered_left"), value: countdown(say, fan.offerEnds - now), timer: true},
+    main: {act: "claim", text: say(fan.busy === "claim" ? "entering" : "enter"), disabled: fan.busy === "claim"},
+    quiet: leaving(say), title: say("title_turn", {title})}),
+
+  holding: ({fan, say, title}) => ({
+    tone: "turn", heading: say("holding_heading"), lead: say("holding_lead"), waits: true, reason: reasonOf(fan, say),
+    title: say("title_turn", {title})}),
+
+  active({fan, now, wall, room, say, title}) {
+    const left = fan.sessionEnds === null ? null : fan.sessionEnds - now;
+    return {
+      tone: "inside", heading: say("active_heading"),
+      lead: left === null ? say("active_lead_open") : say("active_lead", {time: timeOfDay(say, wall + left, wall)}),
+      number: left === null ? null : {label: say("active_left"), value: countdown(say, left), timer: true},
+      main: room.link ? {link: room.link, text: say("go_on", {title})} : null,
+      quiet: {act: "complete", text: say("done"), ask: ["done_question", "done_text", "done_yes", "done_no"]}};
+  },
+
+  ended({fan, say}) {
+    const act = fan.ended === "abandoned" ? {act: "look", text: say("take_back")} : {act: "join", text: say("rejoin")};
+    if (fan.busy === "join" || fan.trouble?.what === "join") Object.assign(act, {text: say("joining"), disabled: true});
+    return {tone: "ended", heading: say(fan.ended + "_heading"), lead: say(fan.ended + "_lead"),
+            main: fan.ended === "duplicate" ? null : act};
+  },
+};
+
+const leaving = say => ({act: "leave", text: say("leave"), ask: ["leave_question", "leave_text", "leave_yes", "leave_no"]});
+
+function reasonOf(fan, say) {
+  const {reason, position} = fan.view;
+  if (!reason || reason === "none" || (position === 1 && reason === "rate")) return null;
+  return words.en["why_" + reason] ? say("why_" + reason) : null;
+}
+
+function opening(status, wall, say) {
+  if (!status.opens_at) return {};
+  const opens = Date.parse(status.opens_at);
+  if (opens <= wall) return {lead: say("drawing"), waits: true};
+  return {number: {label: say("opens_in"), value: countdown(say, opens - wall), timer: true},
+          facts: [["", say("opens_at", {time: timeOfDay(say, opens, wall)})]]};
+}
+
+function drawOf(fan) {
+  return fan.status?.commitment ? {commitment: fan.status.commitment, seed: fan.status.seed ?? null} : null;
+}
+
+function noticeText(fan, say) {
+  const n = fan.notice;
+  return n && say(n.kind, {...n, time: n.ms === undefined ? "" : inWords(say, n.ms / 1000)});
+}
+
+function troubleText(fan, now, wall, say) {
+  const t = fan.trouble;
+  if (!t) return null;
+  const parts = [say(t.kind)];
+  if (isLive(fan.phase)) parts.push(say("kept_as_of", {time: timeWithSeconds(say, wall - (now - fan.seenAt))}));
+  parts.push(fan.busy ? say("retrying") : say("retry_in", {time: inWords(say, (t.retryAt - now) / 1000)}));
+  return parts.join(" ");
+}
+
+// What is said aloud to who does not see the page: not every step. `last`: {at, position, left}, of what was said before.
+function announcementOf(fan, now, say, last) {
+  if (fan.phase === "waiting" && fan.view.position !== null && fan.view.position !== last.position &&
+      now - last.at >= 30000) {
+    const eta = fan.view.eta_s ? " " + say("say_eta", {time: etaInWords(say, fan.view.eta_s)}) : "";
+    return {text: say("say_position", {n: fan.view.position}) + eta, position: fan.view.position, left: null};
+  }
+  if (fan.phase === "offered" && fan.offerEnds !== null) {
+    const left = (fan.offerEnds - now) / 1000;
+    const mark = [10, 30].find(m => left > 0 && left <= m);  // said once each
+    if (mark !== undefined && !(last.left !== null && last.left <= mark)) {
+      return {text: say("say_left", {time: inWords(say, left)}), position: null, left: mark};
+    }
+  }
+  return null;
+}
