@@ -1,9 +1,13 @@
 #include "services.hpp"
 
+#include "answers.hpp"
+
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include <string_view>
 #include <utility>
+#include <vector>
 
 namespace ticketing {
 namespace {
@@ -64,6 +68,12 @@ services::services(const options& o, const surroundings& around)
   if (auto* const r = std::get_if<std::unique_ptr<rooms>>(&queues_)) {
     if (guard_ != nullptr) (*r)->concert().room().gate_by([guard = guard_] { return guard->gate(); });
     router_.mount("/rooms/", [&all = **r](const request& asked, std::string_view) { return all.handle(asked); });
+    pages_.emplace(std::vector<listed_room>{
+        {.name = "concert", .title = "Concert 451", .title_ko = "콘서트 451", .link = "/concert/451/date"},
+        {.name = "flash", .title = "Flash sale", .title_ko = "선착순 판매"}});
+    for (const std::string_view path : {"/", "/fan/{}", "/operator/{}"}) {
+      router_.add("GET", path, bound(*this, &services::page_of));
+    }
   }
 }
 
@@ -85,6 +95,15 @@ void services::end() noexcept {
 }
 
 task<response> services::healthz(const request&, std::string_view) { co_return response{.body = R"({"status":"ok"})"}; }
+
+task<response> services::page_of(const request& r, std::string_view) {
+  const auto found = pages_->page_for(r.target.substr(0, r.target.find('?')));
+  if (!found) co_return problem(404, "no such page");
+  response a{.status = found->status, .body = std::string(found->body)};
+  a.headers.emplace_back("Content-Type", found->content_type);
+  for (const auto& [name, value] : found->headers) a.headers.emplace_back(name, value);
+  co_return a;
+}
 
 task<response> services::counters(const request&, std::string_view) { co_return response{.body = counters_json()}; }
 

@@ -9,6 +9,7 @@
 #include "message.hpp"
 #include "options.hpp"
 #include "order_service.hpp"
+#include "pages.hpp"
 #include "protection.hpp"
 #include "rooms.hpp"
 #include "router.hpp"
@@ -17,6 +18,7 @@
 #include "worker_pool.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -53,6 +55,7 @@ class services {
 
   task<response> healthz(const request&, std::string_view);
   task<response> counters(const request&, std::string_view);
+  task<response> page_of(const request&, std::string_view);
 
   service_counters& counters_;
   worker_pool& hash_workers_;
@@ -60,6 +63,7 @@ class services {
   store& store_;
   protection* guard_;
   queues queues_;
+  std::optional<pages> pages_;  // for people, where there are rooms
   router router_;
   database_access database_;
   order_service orders_;
