@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 
@@ -32,6 +33,15 @@ lottery_seed random_seed() {
     throw std::runtime_error("lottery: OpenSSL has no randomness");
   }
   return seed;
+}
+
+std::uint32_t random_epoch() {
+  std::uint32_t epoch = 0;
+  while (epoch == 0) {
+    const lottery_seed drawn = random_seed();
+    std::memcpy(&epoch, drawn.data(), sizeof epoch);
+  }
+  return epoch;
 }
 
 }  // namespace weir::inline v0

@@ -134,11 +134,11 @@ bool room_file::find(const room_config& config, room_image& into) {
 }
 
 void room_file::create(const room_config& config, room_image& into) {
-  into.epoch = 1;
+  into.epoch = random_epoch();
   into.mode = config.opens_at ? room_mode::prequeue : room_mode::open;
   into.seed = random_seed();
-  file_.run("INSERT INTO meta VALUES (NULL, ?, 1, ?, ?, 0, 0, '', 0, 0)", config.name, static_cast<std::uint8_t>(into.mode),
-            into.seed);
+  file_.run("INSERT INTO meta VALUES (NULL, ?, ?, ?, ?, 0, 0, '', 0, 0)", config.name, std::uint64_t{into.epoch},
+            static_cast<std::uint8_t>(into.mode), into.seed);
   into.seed = {};
   if (!find(config, into)) throw std::runtime_error("the file is damaged: it forgets");
 }

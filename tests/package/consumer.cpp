@@ -33,7 +33,7 @@ int main() {
   const weir::postgres_backend postgres{"host=/nowhere"};
   const weir::redis_script script{"return 1"};
   weir::sqlite_room_store store{{.file = ":memory:"}};
-  if (store.load(weir::bank_teller(1), {}).epoch != 1) return 1;
+  if (store.load(weir::bank_teller(1), {}).epoch == 0) return 1;
 #endif
   weir::pipeline protect{limiter};
   const auto permit = protect.try_acquire();

@@ -101,7 +101,7 @@ class recorded_room {
     return image(lanes);
   }
   [[nodiscard]] room_image image(std::size_t lanes) const {
-    room_image im{.epoch = 1, .mode = mode_, .seed = seed};
+    room_image im{.epoch = epoch, .mode = mode_, .seed = seed};
     for (std::uint8_t i = 0; i < lanes; ++i) {
       room_image::lane l;
       if (const auto f = reserved_.find(i); f != reserved_.end()) l.reserved = f->second;
@@ -145,6 +145,7 @@ class recorded_room {
   [[nodiscard]] bool knows_entry(const key& k, std::uint64_t session) const { return has_entered_.contains({k, session}); }
 
   lottery_seed seed{};
+  std::uint32_t epoch = 1;
 
  private:
   static key of(const room_image::ending& e) { return {e.lane, e.place}; }

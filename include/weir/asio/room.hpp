@@ -29,6 +29,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -101,7 +102,8 @@ template <class Room>
 struct turn_control {
   std::mutex mutex;
   turn_operation<Room>* operation = nullptr;  // guarded by mutex; nullptr: has ended
-  std::optional<wait_outcome> given_up;       // guarded by mutex; before it was in line
+  bool in_line = false;                       // guarded by mutex; until then it is nobody else's
+  std::optional<wait_outcome> given_up;       // guarded by mutex; before it was in line, or when its turn had come
 };
 
 template <class Room>
@@ -140,7 +142,7 @@ class turn_operation : public wait_node {
  public:
   using answer = result<room_entry<Room>>;
 
-  turn_operation() noexcept = default;
+  turn_operation() : control_(std::make_shared<turn_control<Room>>()) { control_->operation = this; }
   turn_operation(const turn_operation&) = delete;
   turn_operation& operator=(const turn_operation&) = delete;
   ~turn_operation() { refund(); }
@@ -162,14 +164,13 @@ class turn_operation : public wait_node {
     turn_operation* operation = nullptr;
   };
 
-  std::optional<answer> begin(Room& room, turn_deadlines<Room>& deadlines, const room_wait& wanted) {
+  std::optional<answer> begin(Room& room, turn_deadlines<Room>& deadlines, const room_wait& wanted) noexcept {
     room_ = &room;
     deadlines_ = &deadlines;
     where = state::waiting;
-    auto control = control_ = std::make_shared<turn_control<Room>>();
-    control->operation = this;
     request_.operation = this;
     deadline = wanted.deadline;
+    auto control = control_;
     if (deadline != never) deadlines.add(deadline, control);
     if (wanted.seat) {
       who_ = *wanted.seat;
@@ -184,13 +185,15 @@ class turn_operation : public wait_node {
   }
   /// Nothing: is to line up.
   std::optional<answer> after_join() {
-    who_.seat = request_.answer.view.seat;
-    if (request_.answer.again) joined_ = false;  // the seat was there before, and stays
-    if (request_.answer.why == room_refusal::none && request_.answer.view.state != seat_state::active) return std::nullopt;
+    const room_answer& a = request_.answer;
+    who_.seat = a.view.seat;
+    if (a.again) joined_ = false;  // the seat was there before, and stays; whose it is will be asked
+    if (a.why == room_refusal::none && (a.again || a.view.state != seat_state::active)) return std::nullopt;
     return end_now();
   }
   std::optional<answer> line_up(std::shared_ptr<turn_control<Room>> control) {
     request_.complete = [](room_request& r) noexcept { static_cast<request&>(r).operation->completed(); };
+    if (auto how = enter_line(*control)) return given_up(*how);
     if (room_->wait_turn(request_, who_)) return end_now();
     // From here on this may be gone at any time; its control is not.
     turn_operation* still = nullptr;
@@ -202,6 +205,13 @@ class turn_operation : public wait_node {
       control->operation = nullptr;
     }
     return still->given_up(*control->given_up);
+  }
+  /// Or how it was given up before.
+  static std::optional<wait_outcome> enter_line(turn_control<Room>& control) noexcept {
+    std::lock_guard lock{control.mutex};
+    if (control.given_up) control.operation = nullptr;
+    control.in_line = true;
+    return control.given_up;
   }
   /// The request is done, and nobody else knows of this.
   std::optional<answer> end_now() {
@@ -224,9 +234,11 @@ class turn_operation : public wait_node {
     retry_after_ = a.retry_after;
     if (a.why == room_refusal::none && a.view.state == seat_state::active) {
       entry_.emplace(*room_, a.view, who_.bind);
-    } else {
-      why_ = weir::to_errc(a.why);
+      return;
     }
+    why_ = weir::to_errc(a.why);
+    // It had come in, and nobody is told because of the store: nobody else has its token.
+    if (joined_ && a.view.state == seat_state::active) room_entry<Room>{*room_, a.view, who_.bind}.complete();
   }
   /// Nobody gives it up any more.
   void forget() noexcept {
@@ -266,8 +278,8 @@ class turn_operation : public wait_node {
       std::lock_guard lock{control.mutex};
       op = control.operation;
       if (op == nullptr) return false;
-      if (!op->room_->withdraw(op->request_, op->who_)) {
-        control.given_up = how;  // not in line yet, or its turn is on its way
+      if (!control.in_line || !op->room_->withdraw(op->request_, op->who_)) {
+        control.given_up = how;
         return false;
       }
       control.operation = nullptr;
@@ -347,8 +359,7 @@ class room_driver {
     /// When to look next, by the room and by those who wait.
     void plan() {
       const time_point next = std::min({room.next_event(), deadlines.next(), later(room.now(), tick)});
-      std::lock_guard lock{mutex};
-      arm(next);
+      wake_at(next);
     }
     void wake_at(time_point t) {
       std::lock_guard lock{mutex};
@@ -366,7 +377,14 @@ class room_driver {
     void ring() {
       std::lock_guard one{ringing};
       if (stopped) return;
-      room.pass();
+      {
+        std::lock_guard lock{mutex};
+        armed = time_point::max();  // whoever wants to be woken from here on is heard
+      }
+      try {
+        room.pass();
+      } catch (const std::bad_alloc&) {  // what it has decided stands; the next tick goes on
+      }
       while (auto late = deadlines.take_late(room.now())) operation::give_up(*late, wait_outcome::timed_out);
       plan();
     }
@@ -390,7 +408,8 @@ class room_driver {
 /// subject has a seat), backend_down (the store), shed (revoked), wait_timeout, cancelled.
 ///
 /// Cancellation, from the handler's slot or by a `wait_handle`, and deadlines end the wait, and the seat unless it was
-/// there before; a turn that came first wins, and is given back. The driver must outlive the wait. Thread-safe.
+/// there before; a turn that came first wins, and is given back. The driver must outlive the wait. Thread-safe. Out of
+/// memory while it joins: std::terminate.
 template <class Room, class Executor, class Token>
 auto async_wait_turn(room_driver<Room, Executor>& driver, const room_join& who, time_point deadline, Token&& token) {
   return async_wait_turn(driver, room_wait{.who = who, .deadline = deadline}, std::forward<Token>(token));

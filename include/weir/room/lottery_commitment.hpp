@@ -4,6 +4,7 @@
 
 #include <weir/room/lottery.hpp>
 
+#include <cstdint>
 #include <string>
 
 namespace weir::inline v0 {
@@ -14,5 +15,8 @@ namespace weir::inline v0 {
 
 /// From the system's generator for secrets. Errors: std::runtime_error if there is not enough to draw from. Thread-safe.
 [[nodiscard]] lottery_seed random_seed();
+/// Of a room that begins: not 0. As it is drawn, tokens of a room of the same name and keys that began before, or begins
+/// elsewhere at the same time, are not taken for its own. Errors: as random_seed. Thread-safe.
+[[nodiscard]] std::uint32_t random_epoch();
 
 }  // namespace weir::inline v0

@@ -34,7 +34,7 @@ class room_store {
   virtual ~room_store() = default;
 
   /// Everything that is known of this room, and a seed for its opening that is the same whenever it is asked for; a room
-  /// that is not known gets epoch 1. Times are translated to this process's time line, `now` being the present. Blocks.
+  /// that is not known gets a new epoch. Times are translated to this process's time line, `now` being the present. Blocks.
   /// Errors: std::runtime_error with the store's words, and what it speaks of.
   virtual room_image load(const room_config& config, time_point now) = 0;
   /// Before the first `write`.

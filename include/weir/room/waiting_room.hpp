@@ -68,7 +68,7 @@ template <signer Signer, clock_source Clock = default_clock, class Observer = nu
 class basic_waiting_room final : private room_store::listener {
  public:
   /// `keys` and `store` outlive it; without a store everything is kept in memory only. Blocks while the store is read.
-  /// Errors: std::invalid_argument, std::bad_alloc, and those of room_store::load.
+  /// Errors: std::invalid_argument, std::bad_alloc, those of room_store::load and start, and of random_seed.
   basic_waiting_room(const room_config& config, const Signer& keys, room_store* store = nullptr, Observer observer = {},
                      Clock clock = {})
       : clock_(std::move(clock)),
@@ -84,13 +84,15 @@ class basic_waiting_room final : private room_store::listener {
       image = store_->load(config, clock_.now());
       epoch_ = image.epoch;
       seed_ = image.seed;
-      store_->start(*this);
     } else {
-      epoch_ = unix_seconds();
-      seed_ = seed_of_keys();
+      epoch_ = random_epoch();
+      seed_ = random_seed();
     }
     core_.draw_with(seed_);
-    act([&](room_core& core, time_point now, room_effects& fx) { core.begin(image, now, fx); });
+    room_effects records;  // nobody waits for anything yet
+    core_.begin(image, clock_.now(), records);
+    if (store_ != nullptr) store_->start(*this);
+    flush();
   }
   basic_waiting_room(const basic_waiting_room&) = delete;
   basic_waiting_room& operator=(const basic_waiting_room&) = delete;
@@ -177,7 +179,7 @@ class basic_waiting_room final : private room_store::listener {
   [[nodiscard]] bool is_inside(const read_ticket& pass) {
     if (pass.problem != ticket_problem::none || pass.session == 0) return false;
     const seat_view v = look_at(pass.holder);
-    return v.state == seat_state::active && v.session == pass.session;
+    return v.state == seat_state::active && v.session == pass.session && v.session_expires > clock_.now();
   }
 
   // The operator.
@@ -229,9 +231,17 @@ class basic_waiting_room final : private room_store::listener {
     planned_ = core_.next_event(now);
     return planned_;
   }
-  /// `wake(t)`: the next event is earlier than what `next_event` said last. Called without a lock, on any thread. Set it
-  /// before others use the room.
-  void wake_by(std::function<void(time_point)> wake) { wake_ = std::move(wake); }
+  /// `wake(t)`: the next event is earlier than what `next_event` said last. Called on any thread, one at a time; must not
+  /// use the room but for its time. Once this has returned, what it was before is not called any more.
+  void wake_by(std::function<void(time_point)> wake) {
+    const bool wanted = static_cast<bool>(wake);
+    {
+      detail::scoped_lock lock{wake_mutex_};
+      std::swap(wake_, wake);
+    }
+    detail::scoped_lock lock{mutex_};
+    wakes_ = wanted;
+  }
 
   /// SHA-256 of what the opening draws with, in hex: to be published before anybody joins. Errors: as commitment_of.
   [[nodiscard]] std::string commitment() const { return commitment_of(seed_); }
@@ -304,7 +314,7 @@ class basic_waiting_room final : private room_store::listener {
   template <class Step>
   void conclude(Step& next, time_point now) noexcept WEIR_REQUIRES(mutex_) {
     if constexpr (observes<Observer, seat_changed>) core_.take_events(next.events);
-    if (!wake_) return;
+    if (!wakes_) return;
     const time_point due = core_.next_event(now);
     if (due < planned_) next.wake = planned_ = due;
   }
@@ -312,9 +322,13 @@ class basic_waiting_room final : private room_store::listener {
   template <class Step>
   void follow(Step& next) noexcept {
     if (next.fx.records) flush();
-    if (next.wake != never) wake_(next.wake);
+    if (next.wake != never) wake(next.wake);
     for (const seat_changed& e : next.events) publisher_.publish([&](std::uint64_t) { return e; });
     while (room_request* r = next.fx.ready.pop_front()) r->complete(*r);
+  }
+  void wake(time_point due) noexcept {
+    detail::scoped_lock lock{wake_mutex_};
+    if (wake_) wake_(due);
   }
   /// In the order of decision. Ends the process when there is no memory for it: what is decided can neither be stored nor
   /// undone.
@@ -334,19 +348,6 @@ class basic_waiting_room final : private room_store::listener {
     rejected_[static_cast<std::size_t>(why)].fetch_add(1, detail::relaxed);
     return {.problem = why};
   }
-  /// Nobody can guess it who does not have the keys.
-  [[nodiscard]] lottery_seed seed_of_keys() const {
-    lottery_seed seed{};
-    for (std::uint8_t half = 0; half < 2; ++half) {
-      std::vector<std::uint8_t> message{'l', 'o', 't', 't', 'e', 'r', 'y', half};
-      for (unsigned shift = 0; shift < 32; shift += 8) message.push_back(static_cast<std::uint8_t>(epoch_ >> shift));
-      message.insert(message.end(), name_.view().begin(), name_.view().end());
-      seat_mac mac{};
-      (void)keys_.sign(keys_.current_key(), message, mac);
-      std::copy(mac.begin(), mac.end(), seed.begin() + half * static_cast<std::ptrdiff_t>(mac.size()));
-    }
-    return seed;
-  }
   [[nodiscard]] static std::uint32_t unix_seconds() noexcept {
     const auto since = std::chrono::system_clock::now().time_since_epoch();
     return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(since).count());
@@ -361,12 +362,14 @@ class basic_waiting_room final : private room_store::listener {
   std::uint32_t epoch_ = 0;
   lottery_seed seed_{};
   std::function<gate_reading()> gate_;
-  std::function<void(time_point)> wake_;
+  detail::mutex wake_mutex_;  // never with another one of these
+  std::function<void(time_point)> wake_ WEIR_GUARDED_BY(wake_mutex_);
   mutable std::array<detail::atomic<std::uint64_t>, 8> rejected_{};  // tokens, by ticket_problem
   detail::mutex store_mutex_;                                        // taken before mutex_
   detail::mutex mutex_;
   room_core core_ WEIR_GUARDED_BY(mutex_);
   time_point planned_ WEIR_GUARDED_BY(mutex_) = never;  // what was last told
+  bool wakes_ WEIR_GUARDED_BY(mutex_) = false;          // there is somebody to tell
   std::string gate_reason_ WEIR_GUARDED_BY(mutex_);
   std::string store_error_ WEIR_GUARDED_BY(mutex_);
 };

@@ -248,6 +248,7 @@ TEST(sqlite_room_store, says_what_it_was_told) {
     for (int cut = 0; cut < 5; ++cut) {
       opened_store s{{.file = dir.file()}, config, writes.now};
       if (cut == 0) naive.seed = s.image.seed;
+      if (cut == 0) naive.epoch = s.image.epoch;
       expect_same(s.image, expected(naive, config, writes.now));
       for (int i = 0; i < 8; ++i) {
         const auto records = writes.some();
@@ -288,6 +289,7 @@ class driven_room {
   void run(int steps) {
     opened_store s{{.file = file_}, config_, now_};
     if (seats_.empty()) naive_.seed = s.image.seed;
+    if (seats_.empty()) naive_.epoch = s.image.epoch;
     expect_same(s.image, expected(naive_, config_, now_));
     weir::room_core room{config_, true, now_};
     room.draw_with(s.image.seed);
@@ -546,7 +548,9 @@ TEST(sqlite_room_store, gives_every_new_room_a_seed_of_its_own_and_keeps_it) {
   auto config = config_of();
   config.opens_at = start + 1h;
   const auto first = load(dir.file(), config);
-  EXPECT_EQ(first.epoch, 1U);
+  EXPECT_EQ(load(dir.file(), config).epoch, first.epoch);
+  EXPECT_NE(load(directory{}.file(), config).epoch, first.epoch)
+      << "tokens of a file that was lost would be taken for ours";
   EXPECT_EQ(first.mode, weir::room_mode::prequeue);
   EXPECT_EQ(load(dir.file(), config).seed, first.seed);
   config.name = "another";
@@ -561,7 +565,9 @@ TEST(sqlite_room_store, keeps_rooms_of_one_file_apart) {
   opened_store b{{.file = dir.file()}, other};
   recorded_room as, bs;
   as.seed = a.image.seed;
+  as.epoch = a.image.epoch;
   bs.seed = b.image.seed;
+  bs.epoch = b.image.epoch;
   scribe writes{7};
   for (int i = 0; i < 40; ++i) {
     const auto records = writes.some();
@@ -682,6 +688,7 @@ TEST(sqlite_room_store, waits_for_somebody_elses_lock_and_then_writes_in_order) 
   opened_store s{{.file = dir.file(), .most_waiting = 10}};
   recorded_room naive;
   naive.seed = s.image.seed;
+  naive.epoch = s.image.epoch;
   s.write_all({{.what = numbers, .number = 100}});
   naive.apply({.what = numbers, .number = 100});
   other_hand other{dir.file()};
@@ -714,6 +721,7 @@ TEST(sqlite_room_store, waits_while_the_disk_is_full) {
   opened_store s{{.file = dir.file()}};
   recorded_room naive;
   naive.seed = s.image.seed;
+  naive.epoch = s.image.epoch;
   rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
   const auto was = std::signal(SIGXFSZ, SIG_IGN);

@@ -93,8 +93,9 @@ TEST_F(waiting_room, a_user_joins_waits_and_comes_in) {
   ASSERT_EQ(pass.problem, ticket_problem::none);
   EXPECT_TRUE(room.is_inside(pass));
   clock.advance(601s);
+  EXPECT_FALSE(room.is_inside(pass)) << "its session has expired, whether the room has looked or not";
   room.pass();
-  EXPECT_FALSE(room.is_inside(pass)) << "its session has expired";
+  EXPECT_FALSE(room.is_inside(pass));
   EXPECT_EQ(room.snapshot().totals.expired, 1U);
 }
 
@@ -132,6 +133,14 @@ TEST_F(waiting_room, a_token_of_an_earlier_epoch_is_refused) {
   room_type memory{config, keys, nullptr, {}, clock};
   const auto old = memory.ticket_for(join(memory));
   EXPECT_EQ(now.read(old.view(), token_kind::seat).problem, ticket_problem::epoch);
+}
+
+TEST_F(waiting_room, a_room_that_begins_afresh_within_a_second_takes_no_token_of_the_one_before) {
+  room_type before{weir::bank_teller(1), keys, nullptr, {}, clock};
+  const auto old = before.ticket_for(join(before));
+  room_type after{weir::bank_teller(1), keys, nullptr, {}, clock};
+  join(after);
+  EXPECT_EQ(after.read(old.view(), token_kind::seat).problem, ticket_problem::epoch);
 }
 
 TEST_F(waiting_room, nobody_is_told_what_is_not_stored) {

@@ -135,6 +135,86 @@ TEST_F(room_driver, what_a_room_refuses_is_an_error) {
   EXPECT_EQ(why, (std::vector{weir::errc::room_full, weir::errc::closed}));
 }
 
+TEST_F(room_driver, a_place_of_another_device_is_not_shared) {
+  weir::room_config config = counters(2);
+  room_type room{config, keys};
+  driver_type driver{room, context.get_executor()};
+  weir::room_request inside;
+  ASSERT_TRUE(room.join(inside, {.subject = 5, .bind = 1}));
+  ASSERT_EQ(inside.answer.view.state, weir::seat_state::active);
+  std::optional<weir::errc> why;
+  weir::async_wait_turn(driver, weir::room_join{.subject = 5, .bind = 2}, weir::never,
+                        asio::bind_executor(context, [&](answer a) {
+                          ASSERT_FALSE(a) << "it has a place that nobody has claimed there";
+                          why = static_cast<weir::errc>(a.error().code().value());
+                        }));
+  ASSERT_TRUE(run_until([&] { return why.has_value(); }));
+  EXPECT_EQ(why, weir::errc::quota);
+  EXPECT_EQ(room.snapshot().active, 1U);
+}
+
+/// Tells what it was given only when it is asked to.
+class slow_store final : public weir::room_store {
+ public:
+  weir::room_image load(const weir::room_config&, weir::time_point) override { return {.epoch = 7}; }
+  void start(listener& to) override { to_ = &to; }
+  void write(std::vector<weir::room_record>, std::uint64_t upto) override { upto_ = upto; }
+  void stop() noexcept override {}
+  void commit() { to_->stored(upto_); }
+  void fail() { to_->store_fails("disk full"); }
+
+ private:
+  listener* to_ = nullptr;
+  std::uint64_t upto_ = 0;
+};
+
+TEST_F(room_driver, what_the_store_keeps_from_being_told_is_given_back) {
+  slow_store store;
+  room_type room{counters(1), keys, &store};
+  driver_type driver{room, context.get_executor()};
+  store.commit();
+  std::vector<weir::errc> why;
+  const auto wait = [&](weir::time_point deadline) {
+    weir::async_wait_turn(driver, weir::room_join{}, deadline, asio::bind_executor(context, [&](answer a) {
+                            ASSERT_FALSE(a);
+                            why.push_back(static_cast<weir::errc>(a.error().code().value()));
+                          }));
+  };
+  wait(weir::never);  // comes in at once, which is not stored
+  store.fail();
+  ASSERT_TRUE(run_until([&] { return why.size() == 1; }));
+  EXPECT_EQ(why[0], weir::errc::backend_down);
+  EXPECT_EQ(room.snapshot().active, 0U) << "nobody can come back for it";
+  store.commit();
+  wait(room.now() + 30ms);  // the same, given up before that is stored: its turn had come
+  run_until([&, until = room.now() + 60ms] { return room.now() > until; });
+  EXPECT_EQ(why.size(), 1U);
+  store.fail();
+  ASSERT_TRUE(run_until([&] { return why.size() == 2; }));
+  EXPECT_EQ(room.snapshot().active, 0U);
+}
+
+TEST_F(room_driver, comes_and_goes_while_others_use_the_room) {
+  room_type room{counters(1), keys};
+  std::atomic<bool> enough{false};
+  std::thread others{[&] {
+    while (!enough) {
+      weir::room_request r;
+      if (!room.join(r, {})) continue;
+      if (r.answer.view.session != 0) room.complete({r.answer.view.seat, 0, 0}, r.answer.view.session);
+      (void)room.leave({r.answer.view.seat, 0, 0});
+    }
+  }};
+  for (int i = 0; i < 200; ++i) {
+    asio::io_context own{1};
+    const driver_type driver{room, own.get_executor()};
+    own.poll();
+  }
+  enough = true;
+  others.join();
+  EXPECT_EQ(room.snapshot().totals.joined, room.snapshot().totals.ended());
+}
+
 TEST_F(room_driver, smooth_admission_keeps_its_gaps) {
   weir::room_config config;
   config.admit = weir::rate{50, 1s};  // one every 20 ms
