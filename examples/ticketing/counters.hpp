@@ -2,6 +2,8 @@
 /// \file
 /// What the server counts. Everything belongs to the I/O thread, so plain integers do.
 
+#include <boost/json/fwd.hpp>
+
 #include <cstdint>
 #include <map>
 #include <string>
@@ -18,6 +20,8 @@ struct connection_counters {
   std::uint64_t malformed = 0;      ///< not HTTP, or larger than the limits
   std::uint64_t hung_up = 0;        ///< the client left before it had its answer
 };
+
+[[nodiscard]] boost::json::object to_json(const connection_counters&);
 
 struct service_counters {
   connection_counters connections;

@@ -3,18 +3,15 @@
 
 #include "options.hpp"
 #include "password.hpp"
+#include "process.hpp"
 #include "protection.hpp"
 #include "server.hpp"
 #include "services.hpp"
 #include "store.hpp"
 #include "worker_pool.hpp"
 
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
-
-#include <sys/resource.h>
 
 #include <csignal>
 #include <cstdio>
@@ -27,86 +24,6 @@
 namespace {
 
 using namespace ticketing;
-using clock = std::chrono::steady_clock;
-using timer_type = boost::asio::basic_waitable_timer<clock, boost::asio::wait_traits<clock>, executor_type>;
-
-/// Every connection is a descriptor; the soft limit is often 1024. Returns how many connections there can be.
-std::size_t raise_descriptor_limit(std::size_t connections, std::size_t pool_size) {
-  const std::size_t others = 64 + 3 * pool_size;  // SQLite has its file, the log and the index
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return connections;
-  const rlim_t wanted = connections + others;
-  if (limit.rlim_cur < wanted) {
-    limit.rlim_cur = std::min(wanted, limit.rlim_max);
-    setrlimit(RLIMIT_NOFILE, &limit);
-    getrlimit(RLIMIT_NOFILE, &limit);
-  }
-  if (limit.rlim_cur >= wanted) return connections;
-  const std::size_t possible = limit.rlim_cur > 2 * others ? limit.rlim_cur - others : limit.rlim_cur / 2;
-  std::fprintf(stderr, "ticketing: the limit of open files allows %zu connections, not %zu\n", possible, connections);
-  return possible;
-}
-
-/// SIGTERM and SIGINT: stop, and abort what has not ended within `drain`; a second signal aborts at once.
-class shutdown_sequence {
- public:
-  shutdown_sequence(boost::asio::io_context& io, std::chrono::milliseconds drain, server& s, protection* guard,
-                    store& database, services& what, worker_pool& a, worker_pool& b)
-      : signals_(io.get_executor(), SIGTERM, SIGINT),
-        timer_(io.get_executor()),
-        drain_(drain),
-        server_(s),
-        guard_(guard),
-        database_(database),
-        services_(what),
-        pools_{&a, &b} {
-    signals_.async_wait([this](const boost::system::error_code& ec, int) {
-      if (!ec) begin();
-    });
-  }
-  /// The last connection has gone: nothing of this may keep the io_context running.
-  void finish() {
-    signals_.cancel();
-    timer_.cancel();
-    database_.end();
-    services_.end();
-  }
-
- private:
-  void begin() {
-    std::fprintf(stderr, "ticketing: shutting down, %lld ms for what is running\n", static_cast<long long>(drain_.count()));
-    server_.stop([this] { finish(); });
-    timer_.expires_after(drain_);
-    timer_.async_wait([this](const boost::system::error_code& ec) {
-      if (!ec) abort();
-    });
-    signals_.async_wait([this](const boost::system::error_code& ec, int) {
-      if (!ec) abort();
-    });
-  }
-  void abort() {
-    if (std::exchange(aborting_, true)) return;
-    std::fprintf(stderr, "ticketing: abandoning what is still running\n");
-    if (guard_ != nullptr) guard_->close();
-    database_.close();
-    for (worker_pool* pool : pools_) pool->abandon();
-    // Those who wait are told so, and the answers need a moment.
-    timer_.expires_after(std::chrono::milliseconds{50});
-    timer_.async_wait([this](const boost::system::error_code& ec) {
-      if (!ec) server_.abort();
-    });
-  }
-
-  boost::asio::basic_signal_set<executor_type> signals_;
-  timer_type timer_;
-  std::chrono::milliseconds drain_;
-  server& server_;
-  protection* guard_;
-  store& database_;
-  services& services_;
-  worker_pool* pools_[2];
-  bool aborting_ = false;
-};
 
 /// What protection needs to know of this machine: how long a hash takes when all workers are busy.
 protection_options measured_protection(const options& o) {
@@ -159,9 +76,10 @@ int serve(const options& o) {
   prepare(io, *database, o.stock);
   services service{o, {hash_workers, store_worker, *database, counters, io.get_executor(), guard ? &*guard : nullptr}};
 
+  const std::size_t other_files = 64 + 3 * std::size_t{o.pool_size};  // SQLite has its file, the log and the index
   const server_options http{.address = o.address,
                             .port = o.port,
-                            .max_connections = raise_descriptor_limit(o.max_connections, o.pool_size),
+                            .max_connections = raise_descriptor_limit("ticketing", o.max_connections, other_files),
                             .request_timeout = o.request_timeout,
                             .idle_timeout = o.idle_timeout,
                             .watch_clients = o.protection};
@@ -172,8 +90,22 @@ int serve(const options& o) {
     std::fprintf(stderr, "ticketing: cannot listen on %s:%u: %s\n", o.address.c_str(), o.port, e.code().message().c_str());
     return 1;
   }
-  shutdown_sequence shutdown{io,        o.drain, *listening,   guard ? &*guard : nullptr,
-                             *database, service, hash_workers, store_worker};
+  const shutdown_sequence shutdown{io,
+                                   "ticketing",
+                                   o.drain,
+                                   *listening,
+                                   {.abandon =
+                                        [&] {
+                                          if (guard) guard->close();
+                                          database->close();
+                                          hash_workers.abandon();
+                                          store_worker.abandon();
+                                        },
+                                    .end =
+                                        [&] {
+                                          database->end();
+                                          service.end();
+                                        }}};
   std::printf("listening on %s:%u\n", o.address.c_str(), listening->port());
   std::fflush(stdout);
 

@@ -37,11 +37,10 @@ struct request {
 
 struct response {
   unsigned status = 200;
-  std::string body{};                  ///< JSON, unless a header Content-Type says otherwise
-  std::chrono::seconds retry_after{};  ///< header Retry-After, if not zero
-  std::string_view allow{};            ///< header Allow, if not empty
-  /// More of them. Names are literals.
-  std::vector<std::pair<std::string_view, std::string>> headers{};
+  std::string body{};                                          ///< JSON, unless a header Content-Type says otherwise
+  std::chrono::seconds retry_after{};                          ///< header Retry-After, if not zero
+  std::string_view allow{};                                    ///< header Allow, if not empty
+  std::vector<std::pair<std::string, std::string>> headers{};  ///< more of them
 };
 
 /// Runs on the I/O thread. Its coroutine is cancelled (terminal) when the client hangs up, if the server watches for it.

@@ -1,33 +1,16 @@
 #include "options.hpp"
 
+#include "time_option.hpp"
+
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <map>
 #include <thread>
 
 namespace ticketing {
 namespace {
-
-const std::map<std::string, double> units{{"ms", 1}, {"s", 1000}, {"min", 60'000}};
-
-/// "800ms", "10s", "2min"; the unit may not be left out.
-void add_time(CLI::App& app, const std::string& name, std::chrono::milliseconds& value, const std::string& help,
-              double least = 1) {
-  const auto assign = [&value, name, least](const double& milliseconds) {
-    const bool too_short = milliseconds < std::max(least, 1.0) && !(least == 0 && milliseconds == 0);
-    if (too_short || !(milliseconds <= 86'400'000)) {
-      throw CLI::ValidationError(name, std::string{"must be "} + (least == 0 ? "0ms, or " : "") + "from " +
-                                           (least > 1 ? "1s" : "1ms") + " to 1440min");
-    }
-    value = std::chrono::milliseconds{static_cast<std::int64_t>(milliseconds)};
-  };
-  app.add_option_function<double>(name, assign, help)
-      ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME"))
-      ->default_str(std::to_string(value.count()) + "ms");
-}
 
 /// "sqlite", "sqlite:FILE", "postgres://…".
 void set_database(options& o, const std::string& text) {
@@ -55,8 +38,8 @@ weir::rate rate_in(const std::string& text) {
   double per = 0;
   if (wrong == std::errc{} && slash != end && *slash == '/') {
     const auto [unit, bad] = std::from_chars(slash + 1, end, per);
-    const auto known = bad == std::errc{} ? units.find(std::string(unit, end)) : units.end();
-    per = known == units.end() ? 0 : per * known->second;
+    const auto known = bad == std::errc{} ? time_units().find(std::string(unit, end)) : time_units().end();
+    per = known == time_units().end() ? 0 : per * known->second;
   }
   if (r.permits < 1 || r.permits > 1'000'000 || !(per >= 1 && per <= 86'400'000)) {
     throw CLI::ValidationError("--admit", "must be N/TIME, such as 50/10s, with N from 1 to 1000000, is '" + text + "'");
@@ -88,7 +71,7 @@ void add_queues(CLI::App& app, options& o, std::string& room, std::string& style
          "--issue-time",
          [&o](const double& ms) { o.issue_time = std::chrono::nanoseconds{static_cast<std::int64_t>(ms * 1e6)}; },
          "let a table take so long to give out a token, and the longer the more ask (without rooms)")
-      ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME"))
+      ->transform(CLI::AsNumberWithUnit(time_units(), CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME"))
       ->default_str("0ms");
   app.add_option("--backend-rate", o.back_end_rate,
                  "requests per second that the flash sale's back end does at best; 0: any")

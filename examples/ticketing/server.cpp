@@ -205,7 +205,7 @@ task<void> server::state::converse(std::shared_ptr<connection> c) {
     while (co_await serve_one(*c, c, buffer)) {
     }
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "ticketing: connection dropped: %s\n", e.what());
+    std::fprintf(stderr, "%s: connection dropped: %s\n", options.name.c_str(), e.what());
   }
   error_code ignored;
   c->socket.close(ignored);
@@ -285,7 +285,8 @@ task<response> server::state::handle(const std::shared_ptr<connection>& c, const
   try {
     answer = co_await handler(r);
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "ticketing: %.*s: %s\n", static_cast<int>(r.target.size()), r.target.data(), e.what());
+    std::fprintf(stderr, "%s: %.*s: %s\n", options.name.c_str(), static_cast<int>(r.target.size()), r.target.data(),
+                 e.what());
     answer = {.status = 500, .body = error_json("internal error")};
   }
   if (options.watch_clients) {
@@ -298,19 +299,19 @@ task<response> server::state::handle(const std::shared_ptr<connection>& c, const
 
 task<bool> server::state::write(connection& c, response r, unsigned version, bool keep_alive, bool head) {
   http::response<http::string_body> message{static_cast<http::status>(r.status), version};
-  message.set(http::field::server, "ticketing");
-  message.set(http::field::content_type, "application/json");
+  message.set(http::field::server, options.name);
+  if (!r.body.empty()) message.set(http::field::content_type, "application/json");
   if (r.retry_after.count() > 0) message.set(http::field::retry_after, std::to_string(r.retry_after.count()));
   if (!r.allow.empty()) message.set(http::field::allow, boost::beast::string_view(r.allow.data(), r.allow.size()));
   for (const auto& [name, value] : r.headers) {
-    if (weir::same_but_for_case(name, "Content-Type")) {
-      message.set(http::field::content_type, value);
+    if (weir::same_but_for_case(name, "Content-Type") || weir::same_but_for_case(name, "Server")) {
+      message.set(name, value);
     } else {
-      message.insert({name.data(), name.size()}, value);
+      message.insert(name, value);
     }
   }
   message.keep_alive(keep_alive);
-  message.content_length(r.body.size());
+  if (r.status != 204 && r.status != 304) message.content_length(r.body.size());
   if (!head) message.body() = std::move(r.body);
   c.enter(phase::writing, options.request_timeout);
   const auto [ec, n] = co_await http::async_write(c.socket, message, no_throw);

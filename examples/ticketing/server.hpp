@@ -14,6 +14,7 @@
 namespace ticketing {
 
 struct server_options {
+  std::string name = "ticketing";  ///< of the program, in answers and messages
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;
   std::size_t max_connections = 20'000;

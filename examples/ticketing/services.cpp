@@ -70,7 +70,7 @@ services::services(const options& o, const surroundings& around)
     router_.mount("/rooms/", [&all = **r](const request& asked, std::string_view) { return all.handle(asked); });
     pages_.emplace(std::vector<listed_room>{
         {.name = "concert", .title = "Concert 451", .title_ko = "콘서트 451", .link = "/concert/451/date"},
-        {.name = "flash", .title = "Flash sale", .title_ko = "선착순 판매"}});
+        {.name = "flash", .title = "Flash sale", .title_ko = "선착순 판매", .link = "/api/events/1"}});
     for (const std::string_view path : {"/", "/fan/{}", "/operator/{}"}) {
       router_.add("GET", path, bound(*this, &services::page_of));
     }
@@ -114,16 +114,8 @@ std::string services::counters_json() {
     for (const auto& [status, count] : statuses) by_status[std::to_string(status)] = count;
     requests[label] = std::move(by_status);
   }
-  const auto& c = counters_.connections;
   json::object all{
-      {"connections",
-       {{"open", c.open},
-        {"accepted", c.accepted},
-        {"refused", c.refused},
-        {"acceptErrors", c.accept_errors},
-        {"timedOut", c.timed_out},
-        {"malformed", c.malformed},
-        {"hungUp", c.hung_up}}},
+      {"connections", to_json(counters_.connections)},
       {"requests", std::move(requests)},
       {"hashWorkers", to_json(hash_workers_.snapshot())},
       {"store",

@@ -1,6 +1,7 @@
 #pragma once
 /// \file
-/// For the tests of the demo server: the server as a process on a port of its own, and a client that can misbehave.
+/// For the tests of the demo server and its gateway: a program as a process on a port of its own, and a client that can
+/// misbehave.
 
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -49,11 +50,13 @@ class scratch_directory {
   std::filesystem::path path_;
 };
 
-/// One run of the server. `obey_permissions`: also if the test runs as root, to whom files are never read-only.
+/// One run of the server, or of another program that says where it listens. `obey_permissions`: also if the test runs as
+/// root, to whom files are never read-only.
 class server_process {
  public:
-  explicit server_process(std::vector<std::string> arguments, bool obey_permissions = false) {
-    arguments.insert(arguments.begin(), TICKETING_PROGRAM);
+  explicit server_process(std::vector<std::string> arguments, bool obey_permissions = false,
+                          const char* program = TICKETING_PROGRAM) {
+    arguments.insert(arguments.begin(), program);
     if (std::ranges::find(arguments, "--port") == arguments.end()) arguments.insert(arguments.end(), {"--port", "0"});
     std::vector<char*> argv;
     for (auto& a : arguments) argv.push_back(a.data());
