@@ -49,14 +49,21 @@ http_response refusal_of(ticket_problem problem) {
 }
 
 hosted_room::hosted_room(std::unique_ptr<room_port> room, std::shared_ptr<const room_http_config> config)
+    : hosted_room(room->config(), std::move(room), std::move(config)) {}
+
+hosted_room::hosted_room(const room_config& of, std::unique_ptr<room_port>&& room,
+                         std::shared_ptr<const room_http_config>&& config)
     : room_(std::move(room)),
       config_(std::move(config)),
-      name_(room_->config().name),
+      name_(of.name),
       path_("/rooms/" + name_),
       seat_cookie_("weir_seat_" + name_),
       pass_cookie_("weir_pass_" + name_),
       recent_(config_->remembered_joins),
-      streams_(config_->streams.most) {}
+      opens_at_(of.opens_at),
+      streams_(config_->streams.most) {
+  for (const auto& lane : of.lanes) lanes_.push_back(lane.name);
+}
 
 hosted_room::answer hosted_room::serve(room_action what, const http_request& r, done_function& done) {
   switch (what) {
@@ -130,10 +137,9 @@ hosted_room::answer hosted_room::read_joiner(const http_request& r, joiner& j) {
   request_fields fields;
   if (const auto problem = read_fields(r.body, fields)) return bad_body(*problem);
   if (fields.lane) {
-    const auto& lanes = room_->config().lanes;
-    const auto lane = std::find_if(lanes.begin(), lanes.end(), [&](const auto& l) { return l.name == *fields.lane; });
-    if (lane == lanes.end()) return bad_body("field \"lane\" must be the name of a lane of this room");
-    j.who.lane = static_cast<std::uint8_t>(lane - lanes.begin());
+    const auto lane = std::find(lanes_.begin(), lanes_.end(), *fields.lane);
+    if (lane == lanes_.end()) return bad_body("field \"lane\" must be the name of a lane of this room");
+    j.who.lane = static_cast<std::uint8_t>(lane - lanes_.begin());
   }
   const presented device = device_of(r);
   if (is_bad(device)) return bad_device();
@@ -211,7 +217,7 @@ http_response hosted_room::not_joined(const room_answer& a) {
       const instant present = now();
       json_text text;
       text.add("error", "closed").add("message", "the room takes nobody at the moment");
-      const auto opens = room_->config().opens_at;
+      const auto opens = opens_at_;
       opens && *opens > present.steady ? text.add("opens_at", present.of(*opens)) : text.null("opens_at");
       return json_response(423, std::move(text).take());
     }

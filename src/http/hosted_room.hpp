@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace weir::inline v0::detail {
 
@@ -71,6 +72,7 @@ class hosted_room : public std::enable_shared_from_this<hosted_room> {
 
  private:
   friend class detail::open_stream;
+  hosted_room(const room_config& of, std::unique_ptr<room_port>&& room, std::shared_ptr<const room_http_config>&& config);
 
   /// The present, on both time lines.
   struct instant {
@@ -143,7 +145,9 @@ class hosted_room : public std::enable_shared_from_this<hosted_room> {
   const std::unique_ptr<room_port> room_;
   const std::shared_ptr<const room_http_config> config_;
   const std::string name_, path_, seat_cookie_, pass_cookie_;
+  std::vector<std::string> lanes_;  // their names, which stay
   recent_joins recent_;
+  const std::optional<time_point> opens_at_;  // stays
   stream_places streams_;
 
   mutex status_mutex_;

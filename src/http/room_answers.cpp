@@ -70,7 +70,7 @@ json_text& hosted_room::write(json_text& to, const seat_view& v) {
   }
   time("offer_expires_at", v.offer_expires);
   time("session_expires_at", v.session_expires);
-  to.add("lane", room_->config().lanes[v.seat.lane].name);
+  to.add("lane", lanes_[v.seat.lane]);
   v.reason == hold_reason::none ? to.null("reason") : to.add("reason", to_string(v.reason));
   return to.add("as_of", present.wall);
 }

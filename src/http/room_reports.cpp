@@ -30,7 +30,7 @@ std::string hosted_room::status_text() {
     }
     text.close_list();
   }
-  if (const auto opens = room_->config().opens_at) {
+  if (const auto opens = opens_at_) {
     text.add("opens_at", now().of(*opens)).add("commitment", room_->commitment());
     const auto seed = room_->revealed_seed();
     seed ? text.add("seed", hex_of(*seed)) : text.null("seed");
@@ -101,7 +101,9 @@ http_response hosted_room::stats() {
   for (std::size_t i = 1; i < t.refused.size(); ++i) text.add(to_string(static_cast<room_refusal>(i)), t.refused[i]);
   text.close().open("held_s");
   for (std::size_t i = 1; i < t.held.size(); ++i) text.add(to_string(static_cast<hold_reason>(i)), seconds(t.held[i]));
-  text.close().close().open("tokens_rejected");
+  // Actual waits over the p50 that was promised on joining, added up.
+  text.close().open("eta_error").add("count", t.eta_error.count()).add("sum", rounded(t.eta_error.sum)).close();
+  text.close().open("tokens_rejected");
   for (std::size_t i = 1; i < s.tokens_rejected.size(); ++i) {
     text.add(to_string(static_cast<ticket_problem>(i)), s.tokens_rejected[i]);
   }

@@ -135,6 +135,10 @@ void room_file::apply(const room_record& r) {
       file_.run("INSERT OR REPLACE INTO subject VALUES (?, ?, ?, ?, ?)", room_, r.lane, r.number, r.other, r.bind);
       break;
     case mode: file_.run("UPDATE meta SET mode = ? WHERE id = ?", r.other, room_); break;
+    case limit:
+      most_entries_ = std::max(most_entries_, std::min<std::uint64_t>(r.number, 1'000'000));
+      per_ = std::max(per_, duration{static_cast<duration::rep>(r.other)});
+      break;
   }
 }
 

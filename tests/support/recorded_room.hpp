@@ -85,6 +85,7 @@ class recorded_room {
       }
       case subject: subjects_[k] = {r.other, {r.lane, r.number}, r.bind}; break;
       case mode: mode_ = static_cast<room_mode>(r.other); break;
+      case limit: break;  // keeps everything
     }
   }
 

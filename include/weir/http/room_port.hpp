@@ -34,7 +34,7 @@ class room_port {
  public:
   virtual ~room_port() = default;
 
-  [[nodiscard]] virtual const room_config& config() const noexcept = 0;
+  [[nodiscard]] virtual room_config config() const = 0;
   [[nodiscard]] virtual time_point now() const noexcept = 0;
 
   // true: `r.answer` is there; false: `r` will be completed, on any thread.
@@ -54,6 +54,7 @@ class room_port {
   [[nodiscard]] virtual seat_token ticket_for(seat_id seat, std::uint64_t subject, std::uint64_t bind) const noexcept = 0;
   [[nodiscard]] virtual seat_token pass_for(const seat_view& view, std::uint64_t bind) const noexcept = 0;
 
+  virtual std::optional<config_error> reconfigure(const room_config& config) = 0;
   virtual bool set_mode(room_mode mode) = 0;
   virtual void advance(std::uint64_t n) = 0;
   [[nodiscard]] virtual room_snapshot snapshot() = 0;
@@ -67,7 +68,7 @@ class room_port_of final : public room_port {
  public:
   explicit room_port_of(Room& room) noexcept : room_(room) {}
 
-  [[nodiscard]] const room_config& config() const noexcept override { return room_.config(); }
+  [[nodiscard]] room_config config() const override { return room_.config(); }
   [[nodiscard]] time_point now() const noexcept override { return room_.now(); }
 
   [[nodiscard]] bool join(room_request& r, const room_join& who) override { return room_.join(r, who); }
@@ -94,6 +95,7 @@ class room_port_of final : public room_port {
     return room_.pass_for(view, bind);
   }
 
+  std::optional<config_error> reconfigure(const room_config& config) override { return room_.reconfigure(config); }
   bool set_mode(room_mode mode) override { return room_.set_mode(mode); }
   void advance(std::uint64_t n) override { room_.advance(n); }
   [[nodiscard]] room_snapshot snapshot() override { return room_.snapshot(); }

@@ -5,14 +5,16 @@
 /// Not thread-safe: its room holds the lock. An older `now` brings nothing back and takes nothing away.
 
 #include <weir/core/time.hpp>
+#include <weir/policy/detail/issue_log.hpp>
 #include <weir/room/room_config.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
-#include <vector>
+#include <utility>
 
 namespace weir::inline v0 {
 
@@ -23,8 +25,11 @@ class admission_pace {
 
   /// `admit`: nothing means no limit. Errors: std::bad_alloc.
   admission_pace(const std::optional<rate>& admit, room_pace pace, time_point now)
-      : pace_(pace), limited_(admit.has_value()), admit_(admit.value_or(rate{})), last_(now) {
-    if (limited_ && pace_ == room_pace::strict) entries_.resize(admit_.permits);
+      : pace_(pace),
+        limited_(admit.has_value()),
+        admit_(admit.value_or(rate{})),
+        last_(bounded(now)),
+        entries_(is_strict() ? admit_ : rate{1, admit_.per}) {
     credit_ = pace_ == room_pace::batch ? static_cast<double>(admit_.permits) : 1;
   }
 
@@ -36,64 +41,102 @@ class admission_pace {
     gate_ = std::clamp(part, 0.0, 1.0);
   }
 
-  /// How many offers may be made. `outstanding`: offers of which an entry is expected. O(1) amortised.
+  /// Another limit from now on; changing it gains nobody anything: what has been spent stays spent.
+  /// - `strict`, and was: entries count as far as they are known, the others are taken to be as new as they can have been.
+  ///   So whoever enters from now on finds the new limit kept in any (t, t + per] around it, those that began before
+  ///   included.
+  /// - `strict`, and was not: entries count from now on.
+  /// - `batch`, and was: the present one goes on, larger or smaller by what the limit has grown or shrunk. Was not: the
+  ///   first one comes after `per`.
+  /// - `smooth`: at once, if one could have come in at once before; else after an interval.
+  ///
+  /// Errors: std::bad_alloc, and nothing has changed. Complexity: O(permits) with `strict`, else O(1).
+  void reconfigure(const std::optional<rate>& admit, room_pace pace, time_point now) {
+    see(now);
+    if (pace == pace_ && admit.has_value() == limited_ && (!admit || *admit == admit_)) return;
+    admission_pace next{admit, pace, std::max(last_, bounded(now))};
+    next.gate_ = gate_;
+    if (limited_) {
+      const double left = pace_ == room_pace::strict ? static_cast<double>(entries_.size() - entries()) : credit_;
+      next.credit_ = pace == room_pace::batch ? 0 : std::min(left, 1.0);
+      if (is_strict() && next.is_strict()) next.entries_.inherit(entries_, last_);
+      if (pace_ == room_pace::batch && pace == room_pace::batch) {
+        next.credit_ = next.limit() - std::max(limit() - credit_, 0.0);
+        next.last_ = last_;
+      }
+    }
+    *this = std::move(next);
+  }
+
+  /// How many offers may be made. `outstanding`: offers of which an entry is expected. O(1) amortised, O(log permits) with
+  /// `strict`.
   [[nodiscard]] std::uint64_t offers(double outstanding, time_point now) noexcept {
     if (!limited_) return gate_ > 0 ? unlimited : 0;
     see(now);
     if (gate_ == 0) return 0;
-    const double free = pace_ == room_pace::strict ? limit() - static_cast<double>(inside_) - outstanding : credit_;
+    const double free = pace_ == room_pace::strict ? limit() - static_cast<double>(entries()) - outstanding : credit_;
     return free < 1 - slack ? 0 : static_cast<std::uint64_t>(free + slack);
   }
   /// So many have been made. Precondition: offers() allowed them, or an operator did.
   void offered(std::uint64_t n) noexcept {
-    if (limited_ && pace_ != room_pace::strict) credit_ = std::max(credit_ - static_cast<double>(n), 0.0);
+    if (limited_ && pace_ != room_pace::strict)
+      credit_ = std::max(credit_ - static_cast<double>(n), std::min(credit_, 0.0));
   }
 
   /// `strict`: how many more entries keep the limit. Whatever the gate says: who has been asked in may come.
   [[nodiscard]] std::uint64_t entries_left(time_point now) noexcept {
     if (!is_strict()) return unlimited;
     see(now);
-    return entries_.size() - inside_;
+    return entries_.size() - entries();
   }
-  /// Entries of the past, oldest first; those that count no more are ignored.
+  /// Entries of the past, oldest first: all of the last `per`. Of those before nobody knows; they matter if the limit is
+  /// changed, and are taken to be as new as they can have been. Precondition: none is known yet. O(permits).
   void restore(std::span<const time_point> entries, time_point now) noexcept {
     if (!is_strict()) return;
-    while (!entries.empty() && later(entries.front(), admit_.per) <= now) entries = entries.subspan(1);
     if (entries.size() > entries_.size()) entries = entries.last(entries_.size());
-    for (const time_point at : entries) entered(at);
+    time_point latest = bounded(later(now, -admit_.per));
+    if (!entries.empty()) latest = std::min(latest, bounded(entries.front()));
+    (void)entries_.issue(entries_.size() - entries.size(), latest);
+    for (const time_point at : entries) {
+      latest = std::max(latest, std::min(bounded(at), bounded(now)));
+      (void)entries_.issue(1, latest);
+    }
+    see(now);
   }
   /// More than the limit, where an operator lets everybody in: the latest count.
   void entered(time_point now) noexcept {
     if (!is_strict()) return;
-    if (inside_ == entries_.size()) {
-      first_ = (first_ + 1) % entries_.size();
-      --inside_;
-    }
-    if (inside_ != 0) now = std::max(now, entry(inside_ - 1));
-    entries_[(first_ + inside_) % entries_.size()] = now;
-    ++inside_;
+    see(now);
+    (void)entries_.issue(1, last_);
   }
   /// When entries_left could become positive; `now`: it is.
   [[nodiscard]] time_point next_entry(time_point now) const noexcept {
-    return !is_strict() || inside_ < entries_.size() ? now : later(entry(0), admit_.per);
+    return is_strict() ? std::max(now, entries_.available(1)) : now;
   }
   /// When offers() could grow; `never`: not by time alone.
   [[nodiscard]] time_point next_offer() const noexcept {
     if (!limited_ || gate_ == 0) return never;
-    if (pace_ == room_pace::strict) return inside_ == 0 ? never : later(entry(0), admit_.per);
+    if (pace_ == room_pace::strict) {
+      const std::uint64_t inside = entries();
+      return inside == 0 ? never : entries_.available(entries_.size() - inside + 1);
+    }
     if (pace_ == room_pace::batch) return later(last_, admit_.per);
     if (credit_ >= 1 - slack) return last_;
     return later(last_, duration{static_cast<duration::rep>(std::ceil((1 - credit_) * interval() / gate_))});
   }
 
   /// Entries that count at the moment; `strict` only.
-  [[nodiscard]] std::uint64_t entries() const noexcept { return inside_; }
+  [[nodiscard]] std::uint64_t entries() const noexcept { return is_strict() ? entries_.used(last_) : 0; }
   /// The gate included. 0: none, or not limited.
   [[nodiscard]] double per_second() const noexcept { return limited_ ? gate_ * 1e9 / interval() : 0; }
 
  private:
+  using issue_log = detail::issue_log;
   static constexpr double slack = 1e-6;  // of a permit: what adding up fractions may lose
 
+  static constexpr time_point bounded(time_point t) noexcept {
+    return std::clamp(t, issue_log::first_instant, issue_log::last_instant);
+  }
   [[nodiscard]] bool is_strict() const noexcept { return limited_ && pace_ == room_pace::strict; }
   [[nodiscard]] double interval() const noexcept {  // ns
     return static_cast<double>(admit_.per.count()) / static_cast<double>(admit_.permits);
@@ -101,15 +144,11 @@ class admission_pace {
   [[nodiscard]] double limit() const noexcept {
     return std::max(1.0, std::floor(gate_ * static_cast<double>(admit_.permits)));
   }
-  [[nodiscard]] time_point entry(std::size_t i) const noexcept { return entries_[(first_ + i) % entries_.size()]; }
 
   void see(time_point now) noexcept {
+    now = bounded(now);
     if (now <= last_) return;
     if (pace_ == room_pace::strict) {
-      while (inside_ != 0 && later(entry(0), admit_.per) <= now) {
-        first_ = (first_ + 1) % entries_.size();
-        --inside_;
-      }
       last_ = now;
     } else if (pace_ == room_pace::batch) {
       const auto periods = elapsed(last_, now) / admit_.per;
@@ -129,11 +168,9 @@ class admission_pace {
   bool limited_;
   rate admit_;
   double gate_ = 1;
-  double credit_ = 0;
-  time_point last_;                  // batch: when the present one began
-  std::vector<time_point> entries_;  // strict: a ring of those in the window
-  std::size_t first_ = 0;
-  std::size_t inside_ = 0;
+  double credit_ = 0;  // negative: a smaller limit came after more had been spent
+  time_point last_;    // batch: when the present one began
+  issue_log entries_;  // strict
 };
 
 }  // namespace weir::inline v0

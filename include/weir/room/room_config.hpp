@@ -181,4 +181,27 @@ namespace detail {
   return detail::validate_lanes(config);
 }
 
+namespace detail {
+
+/// What nobody may change while a room runs: what its tokens, its store and its seats were made with.
+[[nodiscard]] inline std::optional<config_error> validate_change(const room_config& from, const room_config& to) {
+  const std::pair<const char*, bool> stays[] = {{"name", from.name == to.name},
+                                                {"presence", from.presence == to.presence},
+                                                {"lanes", from.lanes.size() == to.lanes.size()},
+                                                {"duplicates", from.duplicates == to.duplicates},
+                                                {"seats_per_subject", from.seats_per_subject == to.seats_per_subject},
+                                                {"opens_at", from.opens_at == to.opens_at},
+                                                {"seed", from.seed == to.seed}};
+  for (const auto& [field, same] : stays) {
+    if (!same) return config_error{"room_config." + std::string{field}, "remains that of the construction"};
+  }
+  for (std::size_t i = 0; i < from.lanes.size(); ++i) {
+    if (from.lanes[i].name == to.lanes[i].name) continue;
+    return config_error{"room_config.lanes[" + std::to_string(i) + "].name", "remains that of the construction"};
+  }
+  return std::nullopt;
+}
+
+}  // namespace detail
+
 }  // namespace weir::inline v0

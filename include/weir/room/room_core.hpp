@@ -84,6 +84,9 @@ class room_core : public detail::room_admission {
   /// What lies behind can take this part of what is configured; 0: nobody. Range: [0, 1].
   void set_gate(double part, time_point now, room_effects& fx);
 
+  /// Other limits from now on; see `basic_waiting_room::reconfigure`. Returns what is wrong, and then nothing has changed.
+  std::optional<config_error> reconfigure(const room_config& config, time_point now, room_effects& fx);
+
   /// Call at `next_event()`, or earlier.
   void pass(time_point now, room_effects& fx);
   [[nodiscard]] time_point next_event(time_point now) const noexcept;

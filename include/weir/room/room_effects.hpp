@@ -80,6 +80,8 @@ struct room_record {
     opened = 7,   ///< those below `number` are drawn by `seed`
     subject = 8,  ///< `other` has seat `number` in `lane`, bound to `bind`
     mode = 9,     ///< `other`
+    /// Entries are asked for beyond what the room was loaded with: the last `number`, of the last `other` nanoseconds.
+    limit = 10,
   };
   kind what{};
   std::uint8_t lane = 0;

@@ -72,7 +72,6 @@ class basic_waiting_room final : private room_store::listener {
   basic_waiting_room(const room_config& config, const Signer& keys, room_store* store = nullptr, Observer observer = {},
                      Clock clock = {})
       : clock_(std::move(clock)),
-        config_(config),
         keys_(keys),
         store_(store),
         publisher_(std::move(observer)),
@@ -196,6 +195,22 @@ class basic_waiting_room final : private room_store::listener {
   void advance(std::uint64_t n) {
     act([&](room_core& core, time_point now, room_effects& fx) { core.advance(n, now, fx); });
   }
+  /// Other limits from now on. Returns what is wrong, naming the field, and then nothing has changed: `name`, the number
+  /// and the names of lanes, `presence`, `duplicates`, `seats_per_subject`, `opens_at` and `seed` stay. Nothing that
+  /// somebody has is taken away:
+  /// - Seats, places, offers and sessions stay, and end when they would have; new ones, and renewals, by what is new.
+  /// - `max_active`, a lane's `cap`, `capacity` below what there is: nobody is thrown out, and nobody comes in until there
+  ///   is room.
+  /// - `admit` and `pace`: what has been spent stays spent. With room_pace::strict before and after, entries from before
+  ///   count in the new windows (see admission_pace::reconfigure); with strict only now, windows begin with the change.
+  /// - What an operator let in by `advance`, the gate, counters and events go on. Estimates begin afresh if what is
+  ///   expected of the rate changes (`admit`, `max_active`, `session_ttl`, `eta_memory`, `order`, weights).
+  ///
+  /// Not stored: a room that starts again has the configuration that it is given then. Errors: std::bad_alloc; nothing has
+  /// changed, or everything. Complexity: O(permits) with strict, O(lanes), and that of letting people in.
+  std::optional<config_error> reconfigure(const room_config& config) {
+    return act([&](room_core& core, time_point now, room_effects& fx) { return core.reconfigure(config, now, fx); });
+  }
   /// `gate` is asked before every `pass`, on its thread, without a lock. Set it before others use the room. What it throws
   /// closes the gate until it answers again.
   void gate_by(std::function<gate_reading()> gate) { gate_ = std::move(gate); }
@@ -265,7 +280,11 @@ class basic_waiting_room final : private room_store::listener {
   [[nodiscard]] weir::name name() const noexcept { return name_; }
   [[nodiscard]] std::uint32_t epoch() const noexcept { return epoch_; }
   [[nodiscard]] time_point now() const noexcept { return clock_.now(); }
-  [[nodiscard]] const room_config& config() const noexcept { return config_; }
+  /// As it is now: a copy. Errors: std::bad_alloc.
+  [[nodiscard]] room_config config() const {
+    detail::scoped_lock lock{mutex_};
+    return core_.config();
+  }
   [[nodiscard]] std::uint64_t swallowed() const noexcept { return publisher_.swallowed(); }
 
  private:
@@ -354,7 +373,6 @@ class basic_waiting_room final : private room_store::listener {
   }
 
   [[no_unique_address]] Clock clock_;
-  const room_config config_;
   const Signer& keys_;
   room_store* store_;
   [[no_unique_address]] detail::publisher<Observer> publisher_;
@@ -366,7 +384,7 @@ class basic_waiting_room final : private room_store::listener {
   std::function<void(time_point)> wake_ WEIR_GUARDED_BY(wake_mutex_);
   mutable std::array<detail::atomic<std::uint64_t>, 8> rejected_{};  // tokens, by ticket_problem
   detail::mutex store_mutex_;                                        // taken before mutex_
-  detail::mutex mutex_;
+  mutable detail::mutex mutex_;
   room_core core_ WEIR_GUARDED_BY(mutex_);
   time_point planned_ WEIR_GUARDED_BY(mutex_) = never;  // what was last told
   bool wakes_ WEIR_GUARDED_BY(mutex_) = false;          // there is somebody to tell

@@ -10,9 +10,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <deque>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -167,6 +169,10 @@ class world {
       u->who.subject = who.subject;
       u->who.bind = who.bind;
     }
+    if (answer.again && answer.why == room_refusal::none && config_.duplicates == weir::duplicate_seat::move) {
+      settle();
+      if (user* u = find(answer.view.seat)) u->who = {u->who.seat, who.subject, who.bind};
+    }
     if (done) told(answer);
   }
   void look() {
@@ -210,7 +216,8 @@ class world {
     }
   }
   void operate() {
-    switch (random_.below(7)) {
+    switch (random_.below(8)) {
+      case 7: reconfigure(); break;
       case 0: (void)room_->set_mode(weir::room_mode::paused, now_, fx_); break;
       case 1: (void)room_->set_mode(weir::room_mode::draining, now_, fx_); break;
       case 2: room_->set_gate(random_.below(3) == 0 ? 0 : 0.5, now_, fx_); break;
@@ -224,6 +231,40 @@ class world {
       default: (void)room_->set_mode(weir::room_mode::open, now_, fx_); room_->set_gate(1, now_, fx_);
     }
   }
+
+  void reconfigure() {
+    weir::room_config c = draw();
+    c.seed = config_.seed;
+    c.presence = config_.presence;
+    c.duplicates = config_.duplicates;
+    c.opens_at = config_.opens_at;
+    c.lanes.resize(config_.lanes.size());
+    for (std::size_t i = 0; i < c.lanes.size(); ++i) c.lanes[i].name = config_.lanes[i].name;
+    if (random_.below(4) == 0) {  // all but one thing may change
+      weir::room_config wrong = c;
+      if (random_.below(2) == 0) {
+        wrong.presence = !c.presence;
+      } else {
+        wrong.session_ttl = 0s;
+      }
+      const auto before = room_->config().session_ttl;
+      ASSERT_TRUE(room_->reconfigure(wrong, now_, fx_).has_value());
+      ASSERT_EQ(room_->config().session_ttl, before) << "half of it was applied";
+      return;
+    }
+    const bool was_strict = is_strict();
+    most_active_ = std::max(bound(config_.max_active), room_->active());
+    for (std::uint8_t i = 0; i < room_->lanes(); ++i) {
+      most_inside_[i] = std::max(bound(config_.lanes[i].cap), room_->lane(i).inside);
+    }
+    config_ = c;
+    most_capacity_ = std::max(most_capacity_, c.capacity);
+    const auto wrong = room_->reconfigure(c, now_, fx_);
+    ASSERT_FALSE(wrong.has_value()) << wrong->message();
+    if (is_strict() && !was_strict) entries_.clear();  // from now on
+  }
+  [[nodiscard]] bool is_strict() const { return config_.admit && config_.pace == weir::room_pace::strict; }
+  static std::uint32_t bound(std::uint32_t limit) { return limit == 0 ? std::numeric_limits<std::uint32_t>::max() : limit; }
 
   request& ask() {
     requests_.push_back(std::make_unique<request>());
@@ -330,6 +371,11 @@ class world {
     }
     if (e.to == seat_state::active) {
       entries_.push_back(e.at);
+      if (is_strict()) {
+        const auto in_window = std::count_if(entries_.begin(), entries_.end(),
+                                             [&](weir::time_point t) { return t > e.at - config_.admit->per; });
+        ASSERT_LE(static_cast<std::uint64_t>(in_window), config_.admit->permits);
+      }
     }
     u->state = e.to;
   }
@@ -376,6 +422,7 @@ class world {
     config_.opens_at.reset();
     start(store_.load(config_.lanes.size()));
     ++crashes_;
+    most_active_ = std::max(most_active_, room_->active());  // whose end was not stored is inside again
     for (std::uint8_t i = 0; i < room_->lanes(); ++i) {
       ASSERT_LT(room_->lane(i).line().tail(), room_->lane(i).reserved) << "nobody can join any more";
     }
@@ -386,8 +433,10 @@ class world {
       ASSERT_TRUE(u.who.seat.number < room_->lane(u.who.seat.lane).line().tail()) << "its number may be given out again";
       const auto view = room_->look_at(u.who, now_);
       if (u.session != 0 && u.state == seat_state::active) {
-        ASSERT_TRUE(view.state == seat_state::active ? view.session == u.session : is_over(view.state))
-            << to_string(view.state);
+        // Which device it had moved to may be forgotten.
+        const bool same =
+            view.session == u.session || (view.session == 0 && config_.duplicates == weir::duplicate_seat::move);
+        ASSERT_TRUE(view.state == seat_state::active ? same : is_over(view.state)) << to_string(view.state);
       }
       // Ended states that were told in groups may come undone; what waits never ends by itself.
       if (u.state == seat_state::waiting || u.state == seat_state::prequeued) {
@@ -417,29 +466,26 @@ class world {
   void check() {
     const auto& t = room_->totals();
     ASSERT_EQ(t.joined, room_->waiting() + room_->offered() + room_->active() + t.ended());
-    if (config_.max_active != 0 && room_->mode() != weir::room_mode::passthrough) {
-      ASSERT_LE(room_->active(), config_.max_active);
-    }
+    // Who was inside when the limit fell stays; nobody comes in until it is kept again.
+    most_active_ = std::max(bound(config_.max_active), std::min(most_active_, room_->active()));
+    ASSERT_LE(room_->active(), most_active_);
     ASSERT_EQ(t.jumped, 0U);
     std::uint32_t inside = 0;
     for (std::uint8_t i = 0; i < room_->lanes(); ++i) {
       inside += room_->lane(i).inside;
-      if (config_.lanes[i].cap != 0 && crashes_ == 0) {
-        ASSERT_LE(room_->lane(i).inside, config_.lanes[i].cap);
+      most_inside_[i] = std::max(bound(config_.lanes[i].cap), std::min(most_inside_[i], room_->lane(i).inside));
+      if (crashes_ == 0) {
+        ASSERT_LE(room_->lane(i).inside, most_inside_[i]);
       }
     }
     ASSERT_EQ(inside, room_->offered() + room_->active());
-    if (config_.admit && config_.pace == weir::room_pace::strict) {
-      while (!entries_.empty() && entries_.front() <= now_ - config_.admit->per) entries_.pop_front();
-      ASSERT_LE(entries_.size(), config_.admit->permits);
-    }
     if (crashes_ == 0) {
       const auto waiting = std::count_if(users_.begin(), users_.end(), [](const user& u) {
         return u.state == seat_state::waiting || u.state == seat_state::prequeued;
       });
       ASSERT_EQ(room_->waiting(), static_cast<std::uint64_t>(waiting));
     }
-    ASSERT_LE(room_->waiting(), config_.capacity + t.requeued + t.rejoined + t.lapsed + recovered_);
+    ASSERT_LE(room_->waiting(), most_capacity_ + t.requeued + t.rejoined + t.lapsed + recovered_);
   }
 
   weir::random_stream random_;
@@ -459,6 +505,9 @@ class world {
   std::map<std::uint8_t, std::uint64_t> next_number_;
   std::deque<weir::time_point> entries_;
   std::set<std::pair<std::uint8_t, std::uint64_t>> unknown_;
+  std::uint32_t most_active_ = 0;
+  std::array<std::uint32_t, 16> most_inside_{};
+  std::uint64_t most_capacity_ = 1000;
   std::uint64_t sequence_ = 0, recovered_ = 0, came_back_unknown_ = 0;
   int crashes_ = 0;
   bool opened_ = false;

@@ -253,7 +253,7 @@ struct failing_room {
   room_type& r;
 
   [[noreturn]] static bool fail() { throw std::bad_alloc{}; }
-  [[nodiscard]] const room_config& config() const noexcept { return r.config(); }
+  [[nodiscard]] room_config config() const { return r.config(); }
   [[nodiscard]] time_point now() const noexcept { return r.now(); }
   static bool join(room_request&, const room_join&) { return fail(); }
   static bool claim(room_request&, const seat_holder&) { return fail(); }
@@ -272,6 +272,7 @@ struct failing_room {
     return r.ticket_for(s, a, b);
   }
   [[nodiscard]] seat_token pass_for(const seat_view& v, std::uint64_t b) const noexcept { return r.pass_for(v, b); }
+  static std::optional<config_error> reconfigure(const room_config&) { fail(); }
   static bool set_mode(room_mode) { return fail(); }
   static void advance(std::uint64_t) { fail(); }
   static room_snapshot snapshot() { fail(); }

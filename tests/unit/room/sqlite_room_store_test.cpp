@@ -218,6 +218,7 @@ class scribe {
         r.bind = random_();
         break;
       case mode: r.other = random_.below(6); break;
+      case limit: break;  // is drawn by nobody: the naive store keeps everything
       case back:
         std::erase_if(with_session_, [&](const auto& w) { return w.lane == r.lane && w.number == r.number; });
         break;
@@ -615,6 +616,28 @@ TEST(sqlite_room_store, after_another_boot_nobody_has_more_time_than_before) {
   image = after(24h, "first");  // the same boot: the wall clock counts for nothing
   EXPECT_EQ(image.sessions[1].until, start + 700s);
   EXPECT_EQ(image.entries, (std::vector{start + 95s, start + 96s}));
+}
+
+TEST(sqlite_room_store, keeps_as_many_entries_as_a_changed_limit_asks_for) {
+  const directory dir;
+  weir::room_config config = config_of();
+  config.admit = weir::rate{2, 10s};
+  opened_store s{{.file = dir.file()}, config};
+  const auto enter = [&](std::uint64_t n, time_point at) {
+    return room_record{.what = entered, .number = n, .other = n + 1, .at = at, .until = at + 600s};
+  };
+  s.write_all({{.what = numbers, .number = 100, .other = 50},
+               enter(0, start + 1s),
+               {.what = limit, .number = 4, .other = 60'000'000'000},
+               enter(1, start + 2s),
+               enter(2, start + 30s),
+               enter(3, start + 40s),
+               {.what = limit, .number = 1, .other = 1},
+               enter(4, start + 50s)});
+  s.store.stop();
+  config.admit = weir::rate{4, 60s};
+  EXPECT_EQ(load(dir.file(), config, start + 60s).entries,
+            (std::vector{start + 2s, start + 30s, start + 40s, start + 50s}));
 }
 
 TEST(sqlite_room_store, forgets_old_endings_and_the_subjects_of_their_seats) {

@@ -321,6 +321,146 @@ TEST_F(waiting_room, observers_are_told_of_every_change) {
   for (std::size_t i = 0; i < seen.size(); ++i) EXPECT_EQ(seen[i].sequence, i + 1);
 }
 
+/// When those who want in one by one, every 100 ms, come in. From `from` on, for so long.
+struct entries {
+  room_type& room;
+  weir::manual_clock clock;
+  std::vector<weir::time_point> at{};
+
+  void run(weir::duration d) {
+    for (const auto until = clock.now() + d; clock.now() < until; clock.advance(100ms)) {
+      room.pass();
+      request r;
+      (void)room.join(r, {});
+      if (r.answer.view.state == seat_state::active) {
+        at.push_back(clock.now());
+        (void)room.complete({r.answer.view.seat, 0, 0}, r.answer.view.session);
+      } else {
+        (void)room.leave({r.answer.view.seat, 0, 0});
+      }
+    }
+  }
+  /// The most in any (t, t + per] that ends at `from` or later.
+  [[nodiscard]] std::size_t most(weir::duration per, weir::time_point from) const {
+    std::size_t most = 0;
+    for (const auto end : at) {
+      if (end < from) continue;
+      const auto in = std::count_if(at.begin(), at.end(), [&](auto t) { return t > end - per && t <= end; });
+      most = std::max(most, static_cast<std::size_t>(in));
+    }
+    return most;
+  }
+};
+
+TEST_F(waiting_room, a_strict_limit_that_changes_holds_in_windows_that_began_before) {
+  weir::room_config config;
+  config.admit = weir::rate{5, 10s};
+  config.pace = weir::room_pace::strict;
+  room_type room{config, keys, nullptr, {}, clock};
+  entries in{room, clock};
+  const auto change = [&](std::uint64_t n, weir::duration per) {
+    config.admit = weir::rate{n, per};
+    EXPECT_FALSE(room.reconfigure(config).has_value());
+    return clock.now();
+  };
+  in.run(60s);
+  EXPECT_EQ(in.most(10s, weir::time_point::min()), 5U);
+  EXPECT_EQ(in.at.size(), 30U);
+  auto changed = change(8, 10s);
+  in.run(200ms);
+  EXPECT_EQ(in.at.size(), 32U) << "there is room for three more, and each 100 ms somebody comes";
+  in.run(60s);
+  EXPECT_EQ(in.most(10s, changed), 8U);
+  changed = change(3, 10s);
+  in.run(100s);
+  EXPECT_EQ(in.most(10s, changed), 3U);
+  changed = change(100, 120s);  // of the last two minutes it knows only a part
+  in.run(1000s);
+  EXPECT_LE(in.most(120s, changed), 100U);
+  EXPECT_EQ(in.most(120s, changed + 500s), 100U);
+  changed = change(4, 1s);
+  in.run(20s);
+  EXPECT_EQ(in.most(1s, changed), 4U);
+}
+
+TEST_F(waiting_room, a_change_of_the_rate_gains_nobody_anything) {
+  for (const auto pace : {weir::room_pace::smooth, weir::room_pace::batch, weir::room_pace::strict}) {
+    weir::room_config config;
+    config.admit = weir::rate{10, 10s};
+    config.pace = pace;
+    room_type room{config, keys, nullptr, {}, clock};
+    entries in{room, clock};
+    in.run(20s);
+    const std::size_t before = in.at.size();
+    for (int i = 0; i < 100; ++i) {  // back and forth, all the time
+      config.admit = weir::rate{10 + static_cast<std::uint64_t>(i % 2), 10s};
+      EXPECT_FALSE(room.reconfigure(config).has_value());
+      in.run(200ms);
+    }
+    EXPECT_LE(in.at.size() - before, 23U) << static_cast<int>(pace);
+    EXPECT_GE(in.at.size() - before, 18U) << static_cast<int>(pace);
+    config.pace = weir::room_pace::batch;
+    for (int i = 0; i < 50; ++i) {
+      config.pace = static_cast<weir::room_pace>((static_cast<int>(config.pace) + 1) % 2);
+      EXPECT_FALSE(room.reconfigure(config).has_value());
+      in.run(200ms);
+    }
+    EXPECT_LE(in.at.size() - before, 23U + 11U) << static_cast<int>(pace);
+  }
+}
+
+TEST_F(waiting_room, a_change_throws_nobody_out_and_keeps_what_was_promised) {
+  weir::room_config config = weir::bank_teller(3);
+  config.overbook_at_most = 0;
+  config.session_ttl = 100s;
+  room_type room{config, keys, nullptr, {}, clock};
+  std::vector<weir::seat_id> seats;
+  for (int i = 0; i < 5; ++i) seats.push_back(join(room));
+  config.max_active = 1;
+  config.capacity = 1;
+  config.session_ttl = 10s;
+  EXPECT_FALSE(room.reconfigure(config).has_value());
+  EXPECT_EQ(room.config().max_active, 1U);
+  EXPECT_EQ(room.snapshot().active, 3U);
+  EXPECT_EQ(room.look_at({seats[0], 0, 0}).session_expires, clock.now() + 100s) << "as it was told";
+  EXPECT_EQ(room.look_at({seats[4], 0, 0}).position, 2U);
+  request more;
+  EXPECT_TRUE(room.join(more, {}));
+  EXPECT_EQ(more.answer.why, room_refusal::full);
+  for (int i = 0; i < 2; ++i) {
+    const auto inside = room.look_at({seats[static_cast<std::size_t>(i)], 0, 0});
+    (void)room.complete({inside.seat, 0, 0}, inside.session);
+    EXPECT_EQ(room.snapshot().offered, 0U) << "there are still as many as may be";
+  }
+  const auto last = room.look_at({seats[2], 0, 0});
+  (void)room.complete({last.seat, 0, 0}, last.session);
+  request claim;
+  ASSERT_TRUE(room.claim(claim, {seats[3], 0, 0}));
+  EXPECT_EQ(claim.answer.view.session_expires, clock.now() + 10s);
+  config.max_active = 2;
+  EXPECT_FALSE(room.reconfigure(config).has_value());
+  EXPECT_EQ(room.snapshot().offered, 1U) << "a higher limit takes effect at once";
+}
+
+TEST_F(waiting_room, a_change_that_is_wrong_changes_nothing_and_says_why) {
+  const weir::room_config config = weir::bank_teller(3);
+  room_type room{config, keys, nullptr, {}, clock};
+  const auto problem = [&](auto change) {
+    weir::room_config wrong = config;
+    wrong.max_active = 7;
+    change(wrong);
+    const auto e = room.reconfigure(wrong);
+    EXPECT_EQ(room.config().max_active, 3U);
+    return e ? e->message() : "";
+  };
+  EXPECT_EQ(problem([](auto& c) { c.name = "x"; }), "room_config.name: remains that of the construction");
+  EXPECT_EQ(problem([](auto& c) { c.presence = false; }), "room_config.presence: remains that of the construction");
+  EXPECT_EQ(problem([](auto& c) { c.lanes[0].name = "x"; }), "room_config.lanes[0].name: remains that of the construction");
+  EXPECT_EQ(problem([](auto& c) { c.lanes.push_back({.name = "x"}); }),
+            "room_config.lanes: remains that of the construction");
+  EXPECT_EQ(problem([](auto& c) { c.claim_window = 0s; }).substr(0, 25), "room_config.claim_window:");
+}
+
 TEST_F(waiting_room, never_more_are_inside_whoever_claims_at_once) {
   weir::room_config config = weir::bank_teller(5);
   config.claim_window = 3600s;

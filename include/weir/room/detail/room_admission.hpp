@@ -277,6 +277,8 @@ class room_admission : public room_books {
                    .session = s.id};
   }
 
+  void forget_noshow_beyond(double most) noexcept { noshow_ = std::min(noshow_, most); }
+
   double gate_ = 1;
   std::uint64_t advance_ = 0;
   bool more_ = false;  // the last step was cut short

@@ -43,6 +43,15 @@ class room_lane {
   room_lane& operator=(room_lane&&) = default;
 
   [[nodiscard]] const room_lane_config& config() const noexcept { return config_; }
+  /// But for its name. Whom its `cap` would not let in stays.
+  void reconfigure(const room_lane_config& config) noexcept {
+    config_.weight = config.weight;
+    config_.min_share = config.min_share;
+    config_.cap = config.cap;
+    config_.bypass = config.bypass;
+  }
+  /// Estimates begin afresh.
+  void estimate_by(const eta_config& eta) noexcept { eta_ = eta_estimator{eta}; }
   [[nodiscard]] const rank_index& line() const noexcept { return line_; }
   [[nodiscard]] std::uint64_t waiting() const noexcept { return line_.size(); }
   [[nodiscard]] eta_estimator& eta() noexcept { return eta_; }

@@ -102,6 +102,33 @@ inline void room_core::set_gate(double part, time_point now, room_effects& fx) {
   go_on(now, fx);
 }
 
+inline std::optional<config_error> room_core::reconfigure(const room_config& config, time_point now, room_effects& fx) {
+  if (auto wrong = validate(config)) return wrong;
+  if (auto wrong = detail::validate_change(config_, config)) return wrong;
+  room_config next = config;
+  prepare();
+  charge(now);
+  pace_.reconfigure(next.admit, next.pace, now);
+  std::swap(config_, next);  // nothing throws from here on, but letting people in
+  for (std::uint8_t i = 0; i < lanes(); ++i) {
+    lanes_[i].reconfigure(config_.lanes[i]);
+    const eta_config eta = eta_of(config_, config_.lanes[i]), before = eta_of(next, next.lanes[i]);
+    if (eta.prior_per_s != before.prior_per_s || eta.bin != before.bin || eta.tau != before.tau) {
+      lanes_[i].estimate_by(eta);
+    }
+  }
+  forget_noshow_beyond(config_.overbook_at_most);
+  if (config_.admit && config_.admit != next.admit) {
+    (void)note({.what = room_record::kind::limit,
+                .number = config_.admit->permits,
+                .other = static_cast<std::uint64_t>(config_.admit->per.count())},
+               fx);
+  }
+  see_if_it_moves(now);
+  go_on(now, fx);
+  return std::nullopt;
+}
+
 inline void room_core::end_what_is_due(time_point now, room_effects& fx) {
   for (;;) {
     prepare();
