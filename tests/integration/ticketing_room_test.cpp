@@ -1,0 +1,231 @@
+// The queues of the demo server from outside: the second and third report's URLs, with the tables that they had and with
+// waiting rooms.
+
+#include "ticketing_process.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+namespace weir_tests {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+/// `headers`: whole lines.
+answer send(client& c, const std::string& method, const std::string& target, const std::string& headers = {},
+            const std::string& body = {}) {
+  c.send(method + " " + target + " HTTP/1.1\r\nHost: t\r\n" + headers + "Content-Length: " + std::to_string(body.size()) +
+         "\r\n\r\n" + body);
+  return c.receive();
+}
+std::string bearer(const std::string& token) { return "Authorization: Bearer " + token + "\r\n"; }
+std::string text(const answer& a, const char* field) {
+  const auto body = a.json();
+  const auto* found = body.if_contains(field);
+  return found == nullptr ? "(not there)" : std::string(found->as_string().c_str());
+}
+std::int64_t number(const answer& a, const char* field) {
+  const auto body = a.json();
+  const auto* found = body.if_contains(field);
+  return found == nullptr ? -1 : found->to_number<std::int64_t>();
+}
+std::int64_t of_queue(client& c, const char* queue, const char* field) {
+  return c.get("/counters").json().at("queues").at(queue).at(field).to_number<std::int64_t>();
+}
+/// Asks as it is told to until `enough`, for half a minute.
+answer poll(client& c, const std::string& target, const std::string& token,
+            const std::function<bool(const answer&)>& enough) {
+  const auto give_up = std::chrono::steady_clock::now() + 30s;
+  for (;;) {
+    answer a = send(c, "GET", target, bearer(token));
+    if (enough(a) || std::chrono::steady_clock::now() > give_up) return a;
+    std::this_thread::sleep_for(std::chrono::milliseconds{std::clamp<std::int64_t>(number(a, "pollAfterMs"), 20, 1'000)});
+  }
+}
+/// Until its state is `wanted`.
+answer poll_until(client& c, const std::string& target, const std::string& token, const char* wanted) {
+  return poll(c, target, token, [&](const answer& a) { return a.status == 200 && text(a, "state") == wanted; });
+}
+
+TEST(TicketingRoom, TheDatesAreForWhoHasItsTurn) {
+  server_process server{
+      {"--room", "on", "--admit", "1/1s", "--admit-style", "smooth", "--protection", "on", "--cost", "4"}};
+  client c{server.port()};
+  EXPECT_EQ(c.get("/concert/451/date").status, 401u);
+  EXPECT_EQ(send(c, "GET", "/concert/451/date", bearer("nonsense")).status, 401u);
+
+  const auto began = std::chrono::steady_clock::now();
+  const answer first = send(c, "POST", "/user/1/queue/token/issue");
+  EXPECT_EQ(first.status, 201u) << first.body;
+  EXPECT_EQ(text(first, "state"), "active") << "nobody was there before";
+  const answer last = [&] {
+    for (const char* user : {"2", "3"}) (void)send(c, "POST", std::string("/user/") + user + "/queue/token/issue");
+    return send(c, "POST", "/user/4/queue/token/issue");
+  }();
+  EXPECT_EQ(text(last, "state"), "waiting");
+  EXPECT_EQ(number(last, "position"), 3);
+  EXPECT_GT(number(last, "pollAfterMs"), 0);
+  const std::string token = text(last, "token");
+  EXPECT_EQ(text(send(c, "POST", "/user/4/queue/token/issue"), "token"), token) << "the same seat for the same user";
+
+  const answer early = send(c, "GET", "/user/4/queue/token", bearer(token));
+  if (std::chrono::steady_clock::now() < began + std::chrono::milliseconds{number(last, "pollAfterMs")}) {
+    EXPECT_EQ(early.status, 429u) << early.body;
+    EXPECT_THAT(early.head, HasSubstr("Retry-After: "));
+  }
+  const answer not_yet = send(c, "GET", "/concert/451/date", bearer(token));
+  EXPECT_EQ(not_yet.status, 403u);
+  EXPECT_EQ(text(not_yet, "error"), "not_yet");
+  EXPECT_GT(number(not_yet, "pollAfterMs"), 0);
+
+  EXPECT_EQ(send(c, "GET", "/concert/451/date", bearer(text(first, "token"))).status, 200u);
+  const answer turn = poll_until(c, "/user/4/queue/token", token, "offered");
+  EXPECT_EQ(text(turn, "state"), "offered") << turn.body;
+  const answer dates = poll(c, "/concert/451/date", token, [](const answer& a) { return a.status == 200; });
+  EXPECT_EQ(dates.json().at("dates").as_array().size(), 3u) << "the first question takes the turn";
+  EXPECT_EQ(send(c, "GET", "/concert/451/date", bearer(token)).status, 200u) << "and it is inside from then on";
+  EXPECT_EQ(of_queue(c, "concert", "entered"), 2);
+  EXPECT_EQ(of_queue(c, "concert", "joined"), 4);
+}
+
+TEST(TicketingRoom, ATableActivatesWhoeverIsNext) {
+  server_process server{{"--room", "off", "--admit", "2/1s", "--cost", "4", "--issue-time", "1ms"}};
+  client c{server.port()};
+  std::vector<std::string> tokens;
+  for (int user = 1; user <= 5; ++user) {
+    const answer a = send(c, "POST", "/user/" + std::to_string(user) + "/queue/token/issue");
+    ASSERT_EQ(a.status, 201u) << a.body;
+    tokens.push_back(text(a, "token"));
+  }
+  EXPECT_EQ(send(c, "GET", "/concert/451/date", bearer(tokens.back())).status, 403u);
+  EXPECT_EQ(send(c, "GET", "/user/5/queue/token", bearer("99")).status, 401u);
+  EXPECT_EQ(text(poll_until(c, "/user/5/queue/token", tokens.back(), "active"), "state"), "active");
+  for (const auto& token : tokens) EXPECT_EQ(send(c, "GET", "/concert/451/date", bearer(token)).status, 200u);
+  EXPECT_EQ(c.get("/concert/451/date").status, 200u) << "there was nothing that demanded a token";
+  EXPECT_EQ(of_queue(c, "concert", "issued"), 5);
+}
+
+class TicketingFlash : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Room, TicketingFlash, testing::Values("off", "on"),
+                         [](const auto& tested) { return std::string(tested.param); });
+
+TEST_P(TicketingFlash, CarriesAUserFromLoginToDetail) {
+  const bool room = GetParam() == std::string("on");
+  server_process server{{"--room", GetParam(), "--admit", "1/1s", "--cost", "4", "--backend-rate", "500"}};
+  client c{server.port()};
+  const auto enqueue = [&c](const std::string& user) {
+    const answer in = send(c, "POST", "/api/auth/login", {}, R"({"userId":")" + user + R"("})");
+    return send(c, "POST", "/api/queue/enqueue", bearer(text(in, "accessToken")), R"({"eventId":7})");
+  };
+  EXPECT_EQ(send(c, "POST", "/api/queue/enqueue", {}, R"({"eventId":7})").status, 401u) << "log in first";
+  (void)enqueue("first");
+  const answer queued = enqueue("second");
+  ASSERT_EQ(queued.status, 201u) << queued.body;
+  const std::string token = text(queued, "token");
+  EXPECT_EQ(text(queued, "state"), "waiting");
+  EXPECT_EQ(send(c, "POST", "/api/queue/enter", bearer(token)).status, 202u) << "not yet";
+
+  answer entered;
+  const auto give_up = std::chrono::steady_clock::now() + 30s;
+  for (; entered.status != 200 && std::chrono::steady_clock::now() < give_up; std::this_thread::sleep_for(50ms)) {
+    entered = send(c, "POST", "/api/queue/enter", bearer(token));
+    ASSERT_TRUE(entered.status == 200 || entered.status == 202) << entered.body;
+  }
+  EXPECT_FALSE(text(entered, "pass").empty());
+  EXPECT_EQ(send(c, "GET", "/api/queue/status", bearer(token)).status, 200u);
+  EXPECT_EQ(c.get("/api/events/7").status, 200u);
+  EXPECT_EQ(c.get("/api/events/0").status, 404u);
+  const std::int64_t visits = of_queue(c, "flashBackEnd", "visits");
+  if (room) {
+    EXPECT_EQ(visits, 1) << "who waits is no affair of the back end's";
+  } else {
+    EXPECT_GE(visits, 5) << "everything goes there";
+  }
+  server.signal(SIGTERM);
+  EXPECT_EQ(server.wait(), 0);
+}
+
+TEST(TicketingRoom, SurvivesItsProcess) {
+  scratch_directory directory;
+  const std::vector<std::string> arguments{"--room", "on", "--admit",      "1/1min",
+                                           "--cost", "4",  "--room-store", (directory / "rooms.db").string()};
+  std::vector<std::string> tokens;
+  {
+    server_process server{arguments};
+    client c{server.port()};
+    for (const char* user : {"1", "2", "3"}) {
+      const answer a = send(c, "POST", std::string("/user/") + user + "/queue/token/issue");
+      ASSERT_EQ(a.status, 201u) << a.body;
+      tokens.push_back(text(a, "token"));
+    }
+    EXPECT_EQ(send(c, "GET", "/concert/451/date", bearer(tokens[0])).status, 200u);
+    server.signal(SIGKILL);
+    server.wait();
+  }
+  server_process again{arguments};
+  client c{again.port()};
+  EXPECT_EQ(send(c, "GET", "/concert/451/date", bearer(tokens[0])).status, 200u) << "who was inside is";
+  const answer third = send(c, "GET", "/user/3/queue/token", bearer(tokens[2]));
+  EXPECT_EQ(third.status, 200u) << third.body;
+  EXPECT_EQ(number(third, "position"), 2) << "who waited waits, where it was";
+  again.signal(SIGTERM);
+  EXPECT_EQ(again.wait(), 0);
+}
+
+TEST(TicketingRoom, OpensItsRoomsToPagesAndOperators) {
+  server_process server{{"--room", "on", "--admit", "5/1s", "--cost", "4", "--operator-token", "a secret of theirs"}};
+  client c{server.port()};
+  const answer joined = send(c, "POST", "/rooms/concert/tickets");
+  ASSERT_EQ(joined.status, 201u) << joined.body;
+  std::string cookies = "Cookie: ";
+  for (auto at = joined.head.find("Set-Cookie: "); at != std::string::npos; at = joined.head.find("Set-Cookie: ", at + 1)) {
+    const std::string pair = joined.head.substr(at + 12, joined.head.find(';', at) - at - 12);
+    if (!pair.starts_with("weir_seat")) cookies += pair + "; ";  // that one goes to the room only
+  }
+  EXPECT_EQ(send(c, "GET", "/concert/451/date", cookies + "\r\n").status, 200u) << "by its pass";
+  EXPECT_EQ(send(c, "GET", "/concert/451/date", "Cookie: weir_pass_concert=x\r\n").status, 401u);
+
+  EXPECT_EQ(send(c, "POST", "/rooms/concert/pause").status, 403u);
+  EXPECT_EQ(send(c, "POST", "/rooms/concert/pause", bearer("a secret of other")).status, 403u);
+  EXPECT_EQ(send(c, "POST", "/rooms/concert/pause", bearer("a secret of theirs")).status, 200u);
+  EXPECT_EQ(send(c, "GET", "/rooms/concert/stats", "Cookie: a=b; weir_operator=a secret of theirs\r\n").status, 200u);
+  EXPECT_EQ(text(c.get("/rooms/concert/status"), "state"), "paused");
+  EXPECT_EQ(c.get("/rooms/nowhere/status").status, 404u);
+  EXPECT_EQ(send(c, "POST", "/user/9/queue/token/issue").status, 201u) << "a room that pauses takes everybody";
+}
+
+TEST(TicketingRoom, TheListIsServedByThePageOrWhole) {
+  server_process paged{{"--protection", "on", "--cost", "4"}};
+  client c{paged.port()};
+  const answer second = c.get("/concerts/query?sort=id&page=2");
+  EXPECT_EQ(second.json().at("concerts").as_array()[0].at("id").as_int64(), 11);
+  EXPECT_EQ(number(c.get("/concerts/query"), "page"), 1);
+  for (const char* page : {"0", "1001", "x", "-1"}) {
+    EXPECT_EQ(c.get(std::string("/concerts/query?page=") + page).error(), "page must be 1 .. 1000") << page;
+  }
+  server_process whole{{"--cost", "4"}};
+  client w{whole.port()};
+  EXPECT_EQ(w.get("/concerts/query?page=2").json().at("concerts").as_array().size(), 10'000u);
+}
+
+TEST(TicketingRoomOptions, RefusesWhatCannotWork) {
+  const auto said = [](const std::string& name, const std::string& value) {
+    server_process server{{name, value}};
+    EXPECT_EQ(server.wait(), 2) << value;
+    return server.err();
+  };
+  for (const char* admit : {"50", "0/1s", "5/1", "5/x", "/1s", "-1/1s", "5/0s", "1/2000min"}) {
+    EXPECT_THAT(said("--admit", admit), HasSubstr("must be N/TIME, such as 50/10s")) << admit;
+  }
+  EXPECT_THAT(said("--claim-window", "10ms"), HasSubstr("must be from 1s to 1440min"));
+  EXPECT_THAT(said("--admit-style", "wild"), HasSubstr("strict"));
+  server_process unwritable{{"--room", "on", "--room-store", "/nowhere/rooms.db"}};
+  EXPECT_EQ(unwritable.wait(), 1);
+  EXPECT_THAT(unwritable.err(), HasSubstr("/nowhere/rooms.db.key"));
+}
+
+}  // namespace
+}  // namespace weir_tests
