@@ -124,6 +124,8 @@ class life {
       weir::seat_view v = room_.look_at(who);
       if (v.state == seat_state::abandoned) {
         (void)room_.look(who);
+        // It may be offered its turn at once, and until that is stored it is shown as the first of those who wait.
+        while (room_.snapshot().unstored != 0) std::this_thread::sleep_for(1ms);
         v = room_.look_at(who);
       }
       say("see", number, to_string(v.state), v.session, v.position, room_.now().time_since_epoch().count());
