@@ -185,7 +185,9 @@ namespace detail {
 
 /// What nobody may change while a room runs: what its tokens, its store and its seats were made with.
 [[nodiscard]] inline std::optional<config_error> validate_change(const room_config& from, const room_config& to) {
+  const auto moves = [](const room_config& c) { return c.lapsed == after_lapse::requeue_back; };  // seats, to new numbers
   const std::pair<const char*, bool> stays[] = {{"name", from.name == to.name},
+                                                {"lapsed", moves(from) == moves(to)},
                                                 {"presence", from.presence == to.presence},
                                                 {"lanes", from.lanes.size() == to.lanes.size()},
                                                 {"duplicates", from.duplicates == to.duplicates},

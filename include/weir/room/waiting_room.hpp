@@ -196,8 +196,8 @@ class basic_waiting_room final : private room_store::listener {
     act([&](room_core& core, time_point now, room_effects& fx) { core.advance(n, now, fx); });
   }
   /// Other limits from now on. Returns what is wrong, naming the field, and then nothing has changed: `name`, the number
-  /// and the names of lanes, `presence`, `duplicates`, `seats_per_subject`, `opens_at` and `seed` stay. Nothing that
-  /// somebody has is taken away:
+  /// and the names of lanes, `presence`, `duplicates`, `seats_per_subject`, `opens_at` and `seed` stay, and whether
+  /// `lapsed` is requeue_back. Nothing that somebody has is taken away:
   /// - Seats, places, offers and sessions stay, and end when they would have; new ones, and renewals, by what is new.
   /// - `max_active`, a lane's `cap`, `capacity` below what there is: nobody is thrown out, and nobody comes in until there
   ///   is room.

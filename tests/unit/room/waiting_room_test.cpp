@@ -455,6 +455,8 @@ TEST_F(waiting_room, a_change_that_is_wrong_changes_nothing_and_says_why) {
   };
   EXPECT_EQ(problem([](auto& c) { c.name = "x"; }), "room_config.name: remains that of the construction");
   EXPECT_EQ(problem([](auto& c) { c.presence = false; }), "room_config.presence: remains that of the construction");
+  EXPECT_EQ(problem([](auto& c) { c.lapsed = weir::after_lapse::requeue_back; }),
+            "room_config.lapsed: remains that of the construction");
   EXPECT_EQ(problem([](auto& c) { c.lanes[0].name = "x"; }), "room_config.lanes[0].name: remains that of the construction");
   EXPECT_EQ(problem([](auto& c) { c.lanes.push_back({.name = "x"}); }),
             "room_config.lanes: remains that of the construction");
