@@ -58,7 +58,8 @@
     source = new EventSource(path + "/ticket/stream");
     source.onopen = () => become({...fan, stream: true, trouble: null});
     source.addEventListener("view", e => {
-      if (!fan.busy) become(answered(fan, "look", {status: 200, body: JSON.parse(e.data), again: null}, clock()));
+      const body = JSON.parse(e.data);
+      if (!fan.busy) become(answered(fan, "look", {status: 200, body, again: askAgainAfter(body, null)}, clock()));
     });
     source.addEventListener("end", e => {
       if (JSON.parse(e.data).error === "replaced") listensWithin = 0;  // another tab listens; see "storage"
@@ -110,6 +111,7 @@
     text("trouble", s.trouble);
     text("count", s.count);
     text("reason", s.reason);
+    $("reason").className = s.refused ? "trouble" : "reason";
     text("foot", s.foot);
     $("waits").hidden = !s.waits;
     $("number").hidden = !s.number;

@@ -1,7 +1,7 @@
 // What a fan sees of it: one heading, one number, one thing to do. Pure.
 
 // {tone, heading, lead, number {label, value}, bar {share, text}, facts [[term, text]], reason, steps, main, quiet, draw, foot,
-// title}; `main` and `quiet`: {act, text} or {link, text}.
+// title}; `refused`: the reason is why one cannot go on; `main` and `quiet`: {act, text} or {link, text}.
 function screenOf(fan, now, wall, room, say) {
   const title = room.title[say.language];
   const screen = {tone: "calm", heading: "", lead: "", number: null, bar: null, facts: [], reason: null, steps: [], main: null,
@@ -27,11 +27,11 @@ const screens = {
         number: opens ? {label: say("opens_in"), value: countdown(say, Date.parse(status.opens_at) - wall)} : null};
     }
     const main = {act: "join", text: say("join"), disabled: false};
-    let reason = null;
+    let reason = null, refused = false;
     if (fan.refusal && fan.refusal.until > now) {
       const time = inWords(say, (fan.refusal.until - now) / 1000);
       reason = `${say(fan.refusal.kind)} ${say("again_in", {time})}`;
-      main.disabled = true;
+      main.disabled = refused = true;
     }
     if (fan.busy === "join" || fan.trouble?.what === "join") Object.assign(main, {text: say("joining"), disabled: true});
     if (status.state === "prequeue") {
@@ -47,8 +47,8 @@ const screens = {
     const waiting = status.waiting ?? 0;
     return {
       heading, lead: say(waiting > 0 ? "outside_lead" : "outside_idle"), main, reason,
-      count: waiting > 0 ? say("people_wait", {n: waiting}) : say("nobody_waits"),
-      steps: [say("step_join"), say("step_wait"), say("step_enter")]};
+      refused, count: waiting > 0 ? say("people_wait", {n: waiting}) : say("nobody_waits"),
+      steps: refused ? [] : [say("step_join"), say("step_wait"), say("step_enter")]};
   },
 
   prequeued: ({fan, wall, say}) => ({
@@ -62,8 +62,10 @@ const screens = {
     if (eta && fan.view.eta_known !== false) facts.push([say("eta"), etaInWords(say, eta)]);
     facts.push([say("total"), say("people", {n: total})]);
     const start = Math.max(fan.start ?? position, position);
+    const moves = ["none", "rate"].includes(fan.view.reason ?? "none");
     return {
-      heading: position === 1 ? say("next_heading") : say("waiting_heading"), lead: position === 1 ? say("next_lead") : "",
+      heading: position === 1 ? say("next_heading") : say("waiting_heading"),
+      lead: position === 1 && moves ? say("next_lead") : "",
       number: {label: say("position"), value: say.number(position)},
       bar: start > 1 ? {share: (start - position) / (start - 1), text: say("progress_text", {start})} : null,
       facts, reason: reasonOf(fan, say), quiet: leaving(say), foot: say("keep_open"), draw: drawOf(fan),

@@ -87,7 +87,7 @@
     const rate = history.at(-1)?.enteredPerS;
     const shown = [
       ["waiting", say.number(stats.waiting)], ["offered", say.number(stats.offered)], ["active", say.number(stats.active)],
-      ["rate", rate === null || rate === undefined ? "–" : say("per_second", {n: rate})],
+      ["rate", rate === null || rate === undefined ? "–" : say("rate", {n: rate})],
       ["eta", p50 === undefined ? say("unknown") : etaInWords(say, {p50, p90})], ["gate", gate]];
     if (stats.store_error) shown.push(["store", stats.store_error]);
     $("tiles").replaceChildren(...shown.map(([name, value]) => tag("div", {className: "tile", id: "tile-" + name},
@@ -157,7 +157,7 @@
     {name: "waiting", lines: [["series_waiting", p => p.waiting]], fill: true},
     {name: "let_in", lines: [["series_entered", p => p.enteredPerS]], fill: true},
     {name: "active", lines: [["series_active", p => p.active], ["series_offered", p => p.offered]]},
-    {name: "eta", lines: [["series_eta", p => p.etaError]], suggestedMax: 2, reference: 1},
+    {name: "eta", lines: [["series_eta", p => p.etaError]], suggestedMax: 2},
     {name: "polls", lines: [["series_polls", p => p.pollsPerS], ["series_early", p => p.earlyPerS]]},
     {name: "held", lines: held.map(reason => ["held_short_" + reason, p => p.heldShares[heldReasons.indexOf(reason)]]),
      max: 1, stacked: true},
