@@ -1,5 +1,8 @@
 #include <weir/asio/room.hpp>
+#include <weir/asio/room_requests.hpp>
 #include <weir/testing/manual_clock.hpp>
+
+#include <support/slow_room_store.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
@@ -266,6 +269,46 @@ TEST_F(room_driver, a_coroutine_waits_on_a_context_of_several_threads) {
   EXPECT_EQ(s.active, 0U);
   EXPECT_EQ(s.waiting, 0U);
   EXPECT_EQ(s.totals.joined, s.totals.completed + s.totals.left);
+}
+
+TEST_F(room_driver, a_request_is_answered_on_the_executor_of_its_handler_never_inline) {
+  room_type room{counters(1), keys};
+  std::optional<weir::room_answer> joined, claimed;
+  weir::async_join(room, {.subject = 7}, asio::bind_executor(context, [&](weir::room_answer a) { joined = a; }));
+  EXPECT_FALSE(joined) << "although it was there at once";
+  context.run();
+  ASSERT_TRUE(joined);
+  EXPECT_EQ(joined->view.state, weir::seat_state::active);
+
+  const weir::seat_holder who{joined->view.seat, 7};
+  const auto claim = [&]() -> asio::awaitable<void> {
+    claimed = co_await weir::async_claim(room, who, asio::use_awaitable);
+  };
+  asio::co_spawn(context, claim, asio::detached);
+  context.restart();
+  context.run();
+  ASSERT_TRUE(claimed);
+  EXPECT_EQ(claimed->view.session, joined->view.session) << "the session that it has";
+}
+
+TEST_F(room_driver, a_request_that_waits_for_its_store_keeps_its_context_at_work) {
+  weir::testing_support::slow_store store;
+  room_type room{counters(1), keys, &store};
+  store.commit();  // the numbers that it gives out
+  std::optional<weir::room_answer> joined;
+  std::thread::id on;
+  weir::async_join(room, {}, asio::bind_executor(context, [&](weir::room_answer a) {
+                     joined = a;
+                     on = std::this_thread::get_id();
+                   }));
+  EXPECT_EQ(context.run_for(20ms), 0U) << "it has nothing to do, and does not end";
+  EXPECT_FALSE(context.stopped());
+  std::thread disk{[&] { store.commit(); }};
+  context.run();
+  disk.join();
+  ASSERT_TRUE(joined);
+  EXPECT_EQ(joined->why, weir::room_refusal::none);
+  EXPECT_EQ(on, std::this_thread::get_id()) << "not on the store's thread";
 }
 
 }  // namespace
