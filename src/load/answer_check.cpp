@@ -52,11 +52,20 @@ std::optional<json::value> parse(std::string_view body) {
   return ec ? std::nullopt : std::optional{std::move(out)};
 }
 
+/// nullopt: there are no milliseconds.
+std::optional<duration> read_hint(const std::string& pointer, const json::value* document) {
+  constexpr double longest_ms = 24 * 3600 * 1e3;
+  const json::value* hint = document == nullptr || pointer.empty() ? nullptr : find(*document, pointer);
+  if (hint == nullptr || !hint->is_number()) return std::nullopt;
+  const double ms = std::clamp(hint->to_number<double>(), 0.0, longest_ms);
+  return std::chrono::round<duration>(std::chrono::duration<double, std::milli>{ms});
+}
+
 }  // namespace
 
 answer_findings inspect_answer(const scenario::step& step, std::string_view body) {
   answer_findings out;
-  if (step.capture.empty() && step.checks.empty()) return out;
+  if (step.capture.empty() && step.checks.empty() && step.pause_hint.empty()) return out;
   const std::optional<json::value> parsed = parse(body);
   const json::value* document = parsed ? &*parsed : nullptr;
   for (const auto& [name, pointer] : step.capture) {
@@ -72,21 +81,17 @@ answer_findings inspect_answer(const scenario::step& step, std::string_view body
   for (const scenario::body_check& check : step.checks) {
     ++(holds(check, body, document) ? out.checks_passed : out.checks_failed);
   }
+  out.hint = read_hint(step.pause_hint, document);
   return out;
 }
 
 poll_answer read_poll(const scenario::poll& poll, std::string_view body) {
-  constexpr double longest_ms = 24 * 3600 * 1e3;
   const std::optional<json::value> parsed = parse(body);
   const json::value* document = parsed ? &*parsed : nullptr;
   poll_answer out;
   if (holds(poll.until, document)) return out;
   out.says = poll.give_up && holds(*poll.give_up, document) ? poll_answer::word::given_up : poll_answer::word::wait;
-  const json::value* hint = document == nullptr || poll.hint.empty() ? nullptr : find(*document, poll.hint);
-  if (hint != nullptr && hint->is_number()) {
-    const double ms = std::clamp(hint->to_number<double>(), 0.0, longest_ms);
-    out.hint = std::chrono::round<duration>(std::chrono::duration<double, std::milli>{ms});
-  }
+  out.hint = read_hint(poll.hint, document);
   return out;
 }
 

@@ -18,6 +18,7 @@ struct answer_findings {
   std::map<std::string, std::string, std::less<>> captured;
   std::string missing;  ///< a capture that the body does not have: its pointer; empty: all are there
   std::uint64_t checks_passed = 0, checks_failed = 0;
+  std::optional<duration> hint;  ///< the pause that the answer asks for, on the server's clock; at most a day
 
   [[nodiscard]] bool ok() const noexcept { return missing.empty() && checks_failed == 0; }
 };

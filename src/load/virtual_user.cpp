@@ -84,24 +84,24 @@ task<void> virtual_user::run(const scenario::journey& journey, duration intended
   for (const scenario::step& s : journey.steps) {
     for (std::uint64_t i = 0; i < s.repeat; ++i) {
       const bool in_time = co_await pause_until(due);
-      call_result result = call_result::interrupted;
+      called ended{call_result::interrupted};
       if (in_time && s.poll) {
-        result = co_await wait(c, s, *s.poll, step, due);
+        ended = co_await wait(c, s, *s.poll, step, due);
       } else if (in_time) {
-        result = (co_await call(c, s, step, due)).result;
+        ended = co_await call(c, s, step, due);
       }
-      if (result == call_result::interrupted) {
+      if (ended.result == call_result::interrupted) {
         around_.record.interrupted(c.times, around_.now());
         co_return;
       }
-      if (result == call_result::failed) {
+      if (ended.result == call_result::failed) {
         failed = true;
         if (journey.abort_on_failure) {
           around_.record.failed(c.times, around_.now());
           co_return;
         }
       }
-      due = around_.now() + s.pause;
+      due = around_.now() + s.pause + ended.again;
       if (s.think > duration{0}) due += around_.think.exponential(s.think);
     }
     ++step;
@@ -114,23 +114,23 @@ task<void> virtual_user::run(const scenario::journey& journey, duration intended
   }
 }
 
-task<virtual_user::call_result> virtual_user::wait(context& c, const scenario::step& step, const scenario::poll& poll,
-                                                   step_index index, duration begin) {
+task<virtual_user::called> virtual_user::wait(context& c, const scenario::step& step, const scenario::poll& poll,
+                                              step_index index, duration begin) {
   const duration patience_ends = begin + poll.max_wait;
   around_.record.wait_begun(c.times, index);
   duration due = begin;
   for (std::uint64_t n = 1;; ++n) {
     const called answer = co_await call(c, step, index, due);
-    if (answer.result != call_result::as_expected) co_return answer.result;
+    if (answer.result != call_result::as_expected) co_return answer;
     if (answer.says == poll_answer::word::done) {
       around_.record.wait_ended(c.times, index, answer.end - begin);
-      co_return call_result::as_expected;
+      co_return answer;
     }
-    if (answer.says == poll_answer::word::given_up || n == poll.max_polls) co_return call_result::failed;
+    if (answer.says == poll_answer::word::given_up || n == poll.max_polls) co_return called{call_result::failed};
     due = answer.end + answer.again;
     const bool in_time = co_await pause_until(std::min(due, patience_ends));
-    if (!in_time) co_return call_result::interrupted;
-    if (due >= patience_ends) co_return call_result::failed;
+    if (!in_time) co_return called{call_result::interrupted};
+    if (due >= patience_ends) co_return called{call_result::failed};
   }
 }
 
@@ -156,6 +156,7 @@ virtual_user::called virtual_user::conclude(context& c, const scenario::step& st
     }
   }
   answer_findings found = inspect_answer(step, answer.body);
+  out.again = found.hint ? around_.clock.in_scenario(*found.hint) : duration{};
   for (auto& [name, value] : found.captured) c.captured[name] = std::move(value);
   if (!found.ok()) {
     ended.result = verdict::error;

@@ -62,7 +62,8 @@ class virtual_user {
     std::map<std::string, std::string, std::less<>> captured;
   };
 
-  /// How a call ended. Of one that polls, also what the answer said and when to ask again.
+  /// How a call ended. `says` is of one that polls; `again`: how long the answer asks to wait, before the next poll or
+  /// after the step.
   struct called {
     call_result result = call_result::failed;
     poll_answer::word says = poll_answer::word::done;
@@ -71,7 +72,7 @@ class virtual_user {
 
   task<called> call(context&, const scenario::step&, step_index, duration due);
   /// Polls until the answer says that the wait is over.
-  task<call_result> wait(context&, const scenario::step&, const scenario::poll&, step_index, duration begin);
+  task<called> wait(context&, const scenario::step&, const scenario::poll&, step_index, duration begin);
   /// What an answer with an expected status comes to; records the call.
   called conclude(context&, const scenario::step&, const call_end&, const exchange& answer);
   task<exchange> attempt(context&, const scenario::step&, step_index, const std::string& request);

@@ -141,6 +141,14 @@ json::object metrics_of(const run_result& run) {
   out.trend("req_total", sum.all);
   out.trend("req_total{outcome:admitted}", sum.admitted);
   out.trend("rejection_duration", sum.rejected);
+  histogram waited;
+  std::uint64_t polls_too_early = 0;
+  for (const auto& step : run.steps) {
+    waited.merge(step.waited);
+    polls_too_early += step.polls_too_early;
+  }
+  out.trend("wait_duration", {waited, 0, {}});
+  out.counter("polls_too_early", "default", polls_too_early, total);
   std::map<std::string, std::pair<latency, latency>> by_step;  // journeys may share the name of a step
   for (const auto& step : run.steps) {
     auto& [request, all] = by_step[valid_utf8(step.step)];

@@ -103,6 +103,7 @@ struct step {
   std::optional<scenario::poll> poll;           ///< captures and checks are of the answer that ends it well
   duration pause{};                             ///< after each call; the next one is due then
   duration think{};                             ///< on top of `pause`, exponential with this mean
+  std::string pause_hint;  ///< JSON pointer to milliseconds of the server's clock, on top of these; may be empty
 
   [[nodiscard]] bool expects(unsigned status) const noexcept;
 };

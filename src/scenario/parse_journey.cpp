@@ -172,6 +172,7 @@ step parse_step(reporter& report, const toml::table& table) {
   }
   reader.time("pause", out.pause, {0ms, 24h});
   reader.time("think", out.think, {0ms, 24h});
+  if (reader.text("pause_hint", out.pause_hint)) check_pointer(reader, "pause_hint", out.pause_hint);
   reader.finish();
   return out;
 }

@@ -296,6 +296,18 @@ TEST(Driver, AHintIsTheServersTimeHoweverFastTheScenarioRuns) {
   EXPECT_GE(r.steps[0].waited.min(), 2s) << "in the scenario's time";
 }
 
+TEST(Driver, PausesAsTheAnswerAsks) {
+  scripted_server server{[](const server_request&) { return answer(200, R"({"ms":150})"); }};
+  const run_result r = run(server.url(), one_user,
+                           "[[journey]]\nname='j'\nsteps=[{name='a', request='GET /', pause='100ms', pause_hint='/ms'},\n"
+                           "{name='b', request='GET /', pause_hint='/none'}, {name='c', request='GET /'}]\n",
+                           "", {.time_scale = 2});
+  EXPECT_EQ(r.journeys.completed, 1u);
+  const auto asked = server.requests();
+  EXPECT_GE(asked.at(1).at - asked[0].at, 200ms) << "the server's 150, and the scenario's 100 on its own clock";
+  EXPECT_GE(r.journey_duration.min(), 400ms) << "in the scenario's time";
+}
+
 TEST(Driver, AWaitIsCutByTheEndOfTheRun) {
   scripted_server server{[](const server_request&) { return answer(200, R"({"state":"waiting"})"); }};
   const run_result r = run(server.url(), five + "\ngraceful_stop='0s'", fan("every='1h', max_wait='24h'"));

@@ -45,7 +45,7 @@ on_step_failure = "continue"
 retry = { max_attempts = 3, base = "50ms", cap = "1s", jitter = "equal", on = [503], honour_retry_after = false }
 steps = [
   { name = "register", request = "POST /api/users", headers = { X-Trace = "{uuid}" }, body = '{"n":"user {vu} {iteration}"}', capture = { user = "/id" }, expect = [200, 201] },
-  { name = "order", request = "POST /api/orders/{user}", timeout = "1500ms", repeat = 5, pause = "1s", think = "250ms", tags = { class = "write" }, checks = [
+  { name = "order", request = "POST /api/orders/{user}", timeout = "1500ms", repeat = 5, pause = "1s", think = "250ms", pause_hint = "/wait", tags = { class = "write" }, checks = [
       { name = "there", pointer = "/id" }, { name = "paid", pointer = "/paid", equals = true }, { name = "n", pointer = "/n", equals = 3 },
       { name = "x", pointer = "/x", equals = 1.5 }, { name = "s", pointer = "/s", equals = "yes" }, { name = "says", contains = "ok" } ] } ]
 
@@ -137,6 +137,7 @@ TEST(Parse, ReadsEveryKey) {
   EXPECT_EQ(order.repeat, 5u);
   EXPECT_EQ(order.pause, 1s);
   EXPECT_EQ(order.think, 250ms);
+  EXPECT_EQ(order.pause_hint, "/wait");
   EXPECT_EQ(order.tags.at("class"), "write");
   EXPECT_TRUE(order.expects(302));
   EXPECT_FALSE(order.expects(404));
@@ -357,6 +358,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "f.toml:32: 'timeout' in a step must be from 1ms to 24h, is 0s"},
         mistake{"repeat = 5", "repeat = 0", "f.toml:32: 'repeat' in a step must be a whole number from 1"},
         mistake{"pause = \"1s\"", "pause = \"-1s\"", "f.toml:32: 'pause' in a step must be a duration"},
+        mistake{"pause_hint = \"/wait\"", "pause_hint = \"wait\"", "f.toml:32: 'wait' is not a JSON pointer"},
         mistake{"tags = { class", "tags = { step", "f.toml:32: tag 'step' is set by the driver itself"},
         mistake{"{ name = \"there\", pointer = \"/id\" }", "{ name = \"there\" }",
                 "f.toml:33: a check has either 'pointer'"},
