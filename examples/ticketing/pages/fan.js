@@ -9,7 +9,7 @@
     leave: ["DELETE", "/ticket"], complete: ["POST", "/session/complete"]};
 
   let fan = restored(recall(), clock());
-  let say = null, timer = 0, ticks = 0, shownAs = null, joinKey = null, asked = null, lastFocus = null;
+  let say = null, timer = 0, ticks = 0, shownAs = null, joinKey = null, asked = null, wish = null, troubleSaid = null;
   let said = {at: clock(), position: null, left: null};
 
   function recall() {
@@ -38,6 +38,12 @@
     timer = setTimeout(() => clock() >= next.at ? send(next.what) : schedule(), Math.min(Math.max(wait, 0), 2 ** 30));
   }
 
+  // What the fan wants is not lost because the page is just asking.
+  function want(what) {
+    if (fan.busy) wish = what;
+    else send(what);
+  }
+
   async function send(what) {
     if (fan.busy) return;
     become({...fan, busy: what});
@@ -47,6 +53,9 @@
     const answer = await ask(method, path + end, {headers});
     if (what === "join" && answer.status !== 0 && answer.status < 500) joinKey = null;
     become(answered(fan, what, answer, clock(), Math.random()));
+    const next = wish;
+    wish = null;
+    if (next && next !== what) send(next);
   }
 
   // The room tells by itself, if the server can: as long as the stream is open there is no need to ask.
@@ -93,7 +102,7 @@
     if (!action) return;
     if (element.textContent !== action.text) element.textContent = action.text;
     element.disabled = Boolean(action.disabled);
-    element.onclick = () => action.ask ? question(action) : send(action.act);
+    element.onclick = () => action.ask ? question(action) : want(action.act);
   }
 
   function render() {
@@ -174,9 +183,9 @@
       $("announcer").textContent = words.text;
     }
     const trouble = fan.trouble ? say(fan.trouble.kind) : null;
-    if (trouble !== lastFocus) {
-      if (trouble || lastFocus) $("announcer").textContent = trouble ?? say("online");
-      lastFocus = trouble;
+    if (trouble !== troubleSaid) {
+      if (trouble || troubleSaid) $("announcer").textContent = trouble ?? say("online");
+      troubleSaid = trouble;
     }
     if (fan.phase !== "offered") said.left = null;
   }
@@ -198,7 +207,7 @@
   $("question-yes").addEventListener("click", () => {
     const {act} = asked;
     closeQuestion();
-    send(act);
+    want(act);
   });
   $("question").addEventListener("close", () => { asked = null; });
 
