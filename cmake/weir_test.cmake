@@ -1,8 +1,10 @@
-# weir_test(NAME [LIBRARIES ...] [IN_ONE] [TIMEOUT SECONDS] SOURCES ...): a GoogleTest program whose cases ctest runs one by
-# one; IN_ONE: all in one process, since they share something that is costly to start.
+# weir_test(NAME [LIBRARIES ...] [IN_ONE] [OWN_OPTIONS] [TIMEOUT SECONDS] SOURCES ...): a GoogleTest program whose cases ctest
+# runs one by one; IN_ONE: all in one process, since they share something that is costly to start; OWN_OPTIONS: a library
+# brings options of the compiler.
 include(GoogleTest)
 
-# Compiling GoogleTest's headers is most of a small test's cost: programs that need nothing but weir share one PCH.
+# Compiling GoogleTest's headers is most of a small test's cost: all programs share one PCH. What a library defines beside does
+# not matter to GCC and Clang as long as none of these headers asks for it.
 set(weir_test_pch <gtest/gtest.h> <gmock/gmock.h> <chrono> <string> <vector>)
 
 add_library(weir_test_flags INTERFACE)
@@ -16,14 +18,14 @@ target_link_libraries(weir_test_pch PRIVATE weir_test_flags)
 target_precompile_headers(weir_test_pch PRIVATE ${weir_test_pch})
 
 function(weir_test name)
-  cmake_parse_arguments(arg "IN_ONE" "TIMEOUT" "SOURCES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(arg "IN_ONE;OWN_OPTIONS" "TIMEOUT" "SOURCES;LIBRARIES" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE weir_test_flags ${arg_LIBRARIES})
-  if(arg_LIBRARIES)
-    target_precompile_headers(${name} PRIVATE ${weir_test_pch})   # other definitions, so a PCH of its own
+  if(arg_OWN_OPTIONS)
+    target_precompile_headers(${name} PRIVATE ${weir_test_pch})
   else()
     target_precompile_headers(${name} REUSE_FROM weir_test_pch)
   endif()
