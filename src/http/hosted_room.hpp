@@ -42,6 +42,8 @@ enum class room_action : std::uint8_t {
   passthrough,
   advance,
   revoke,
+  settings,
+  change_settings,
 };
 [[nodiscard]] constexpr bool is_operators(room_action what) noexcept { return what >= room_action::stats; }
 
@@ -121,6 +123,7 @@ class hosted_room : public std::enable_shared_from_this<hosted_room> {
   answer operate(room_action what, const http_request& r, done_function& done);
   answer revoke(const request_fields& fields, done_function& done);
   http_response change_mode(room_action what);
+  http_response change_settings(const http_request& r);
   http_response status();
   http_response stats();
   [[nodiscard]] std::string status_text();
@@ -150,6 +153,7 @@ class hosted_room : public std::enable_shared_from_this<hosted_room> {
   const std::optional<time_point> opens_at_;  // stays
   stream_places streams_;
 
+  mutex settings_mutex_;  // one change after the other
   mutex status_mutex_;
   std::shared_ptr<const std::string> status_ WEIR_GUARDED_BY(status_mutex_);
   time_point status_of_ WEIR_GUARDED_BY(status_mutex_);

@@ -59,6 +59,12 @@ inline void append_utc(std::string& out, std::chrono::system_clock::time_point t
   out.append(text, sizeof text - 1);
 }
 
+template <class T>
+void append_number(std::string& out, T value) {
+  std::array<char, 32> digits;
+  out.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr);
+}
+
 class json_text {
  public:
   explicit json_text(std::size_t expected = 512) {
@@ -150,8 +156,7 @@ class json_text {
   }
   template <class T>
   void number(std::string_view name, T value) {
-    std::array<char, 32> digits;
-    begin(name).append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr);
+    append_number(begin(name), value);
   }
 
   std::string out_;

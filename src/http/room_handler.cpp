@@ -35,6 +35,8 @@ constexpr std::array routes{
     route{"passthrough", "POST", room_action::passthrough},
     route{"advance", "POST", room_action::advance},
     route{"revoke", "POST", room_action::revoke},
+    route{"", "GET", room_action::settings},
+    route{"", "PUT", room_action::change_settings},
 };
 
 /// Fits into paths and names of cookies as it is.

@@ -1,6 +1,7 @@
 // What everybody may know of a room, and what its operator does.
 #include "hosted_room.hpp"
 
+#include "room_settings.hpp"
 #include "secrets.hpp"
 
 #include <cmath>
@@ -10,6 +11,18 @@ namespace weir::inline v0::detail {
 namespace {
 
 double rounded(double value) { return std::round(value * 1000) / 1000; }
+/// How many were at most so large; those beyond the last bound have none.
+template <std::size_t N>
+void add_counts(json_text& text, const bounded_counts<N>& c, const std::array<double, N>& bounds) {
+  std::string at_most = "[", counts = "[";
+  for (std::size_t i = 0; i <= N; ++i) {
+    const char* const comma = i == 0 ? "" : ",";
+    append_number(counts += comma, c.counts[i]);
+    if (i < N) append_number(at_most += comma, bounds[i]);
+  }
+  text.raw("at_most", at_most += ']').raw("counts", counts += ']');
+}
+
 double seconds(duration d) { return rounded(std::chrono::duration<double>(d).count()); }
 
 }  // namespace
@@ -63,7 +76,12 @@ http_response hosted_room::stats() {
   json_text text{2048};
   text.add("room", name_).add("epoch", s.epoch).add("state", to_string(s.mode));
   s.held == hold_reason::none ? text.null("reason") : text.add("reason", to_string(s.held));
-  text.add("gate", rounded(s.gate)).add("gate_reason", s.gate_reason).add("store_error", s.store_error);
+  double per_s = 0;
+  for (const auto& lane : s.lanes) per_s += lane.rate_per_s;
+  text.add("admitted_per_s", rounded(per_s))
+      .add("gate", rounded(s.gate))
+      .add("gate_reason", s.gate_reason)
+      .add("store_error", s.store_error);
   text.add("waiting", s.waiting).add("offered", s.offered).add("active", s.active);
   text.add("noshow", rounded(s.noshow)).add("unstored", s.unstored).add("bytes", s.bytes);
   if (s.eta_at_end) {
@@ -93,6 +111,7 @@ http_response hosted_room::stats() {
                                                                {"revoked", t.revoked},
                                                                {"polls", t.polls},
                                                                {"early_polls", t.early_polls},
+                                                               {"polls_over", t.polls_over},
                                                                {"bound_elsewhere", t.bound_elsewhere},
                                                                {"claims_held", t.claims_held},
                                                                {"jumped", t.jumped}};
@@ -107,6 +126,10 @@ http_response hosted_room::stats() {
   for (std::size_t i = 1; i < s.tokens_rejected.size(); ++i) {
     text.add(to_string(static_cast<ticket_problem>(i)), s.tokens_rejected[i]);
   }
+  text.close().add("streams", streams_.size()).open("eta_error");
+  add_counts(text, t.eta_error, eta_error_bounds);
+  text.close().open("store_s");
+  add_counts(text, s.store_seconds[1], room_store_bounds);
   text.close().add("as_of", config_->wall_clock());
   return json_response(200, std::move(text).take());
 }
@@ -115,6 +138,8 @@ hosted_room::answer hosted_room::operate(room_action what, const http_request& r
   if (!config_->is_operator || !config_->is_operator(r)) {
     return error_response(403, "operators_only", "this is for the room's operators");
   }
+  if (what == room_action::settings) return json_response(200, settings_text(room_->config()));
+  if (what == room_action::change_settings) return change_settings(r);
   request_fields fields;
   if (const auto problem = read_fields(r.body, fields)) return error_response(400, "bad_body", *problem);
   switch (what) {
@@ -143,6 +168,21 @@ http_response hosted_room::change_mode(room_action what) {
     default: room_->set_mode(room_mode::passthrough); break;
   }
   return stats();
+}
+
+http_response hosted_room::change_settings(const http_request& r) {
+  const scoped_lock lock{settings_mutex_};
+  room_config config = room_->config();
+  auto problem = read_settings(r.body, config);
+  if (!problem) {
+    if (const auto wrong = room_->reconfigure(config)) problem = in_json(*wrong);
+  }
+  if (!problem) return json_response(200, settings_text(room_->config()));
+  if (problem->field.empty()) return error_response(400, "bad_body", problem->problem);
+  json_text text;
+  text.add("error", "bad_setting").add("field", problem->field);
+  text.add("message", problem->field + ": " + problem->problem);
+  return json_response(400, std::move(text).take());
 }
 
 hosted_room::answer hosted_room::revoke(const request_fields& fields, done_function& done) {

@@ -19,6 +19,8 @@
 /// | POST session/renew          | 200 view and `pass`; 410                                                             |
 /// | POST session/complete       | 204; 410                                                                             |
 /// | GET status                  | 200, for everybody, may be cached for a second                                       |
+/// | GET, PUT /rooms/{name}      | for operators: the limits, as JSON. PUT changes those that it names, or none:        |
+/// | |                             | 400 bad_setting, with `field`. See basic_waiting_room::reconfigure                   |
 /// | GET stats                   | for operators, as all that follow, each of which answers with the same statistics    |
 /// | POST open, pause, resume, close, drain, passthrough | resume: 409 if the room is not paused                        |
 /// | POST advance                | `{"n": 50}`: so many more are let in                                                 |

@@ -106,8 +106,9 @@ class room_core : public detail::room_admission {
     r.answer.retry_after = retry_after;
     return true;
   }
-  bool refuse_join(room_request& r, room_refusal why, duration retry_after = {}) noexcept {
+  bool refuse_join(room_request& r, std::uint8_t lane, room_refusal why, duration retry_after = {}) noexcept {
     ++totals_.refused[static_cast<std::size_t>(why)];
+    if (lane < lanes_.size()) ++lanes_[lane].totals.refused[static_cast<std::size_t>(why)];
     return refuse(r, why, retry_after);
   }
   bool join_again(room_request& r, const room_join& who, detail::subject_seat had, time_point now, room_effects& fx);

@@ -33,17 +33,18 @@ class room_metric_writer {
     return *this;
   }
   template <class T>
-  room_metric_writer& point(T value, label more = {}) {
+  room_metric_writer& point(T value, label more = {}, label and_more = {}) {
     metric_point p;
     p.value = static_cast<double>(value);
-    return add(std::move(p), std::move(more));
+    return add(std::move(p), std::move(more), std::move(and_more));
   }
   template <std::size_t N>
-  room_metric_writer& counts(const bounded_counts<N>& c, const std::array<double, N>& bounds, label more = {}) {
+  room_metric_writer& counts(const bounded_counts<N>& c, const std::array<double, N>& bounds, label more = {},
+                             label and_more = {}) {
     metric_point p{.labels = {}, .value = c.sum, .count = c.count()};
     std::uint64_t below = 0;
     for (std::size_t i = 0; i < N; ++i) p.buckets.emplace_back(bounds[i], below += c.counts[i]);
-    return add(std::move(p), std::move(more));
+    return add(std::move(p), std::move(more), std::move(and_more));
   }
   room_metric_writer& gauges(std::string name, std::string help) {
     return family(std::move(name), std::move(help), metric_type::gauge);
@@ -57,9 +58,11 @@ class room_metric_writer {
   [[nodiscard]] std::vector<metric_family> take() && { return std::move(out_); }
 
  private:
-  room_metric_writer& add(metric_point p, label more) {
+  room_metric_writer& add(metric_point p, label more, label and_more) {
     p.labels.emplace_back("room", room_);
-    if (!more.first.empty()) p.labels.push_back(std::move(more));
+    for (label* l : {&more, &and_more}) {
+      if (!l->first.empty()) p.labels.push_back(std::move(*l));
+    }
     out_.back().points.push_back(std::move(p));
     return *this;
   }
@@ -90,13 +93,23 @@ inline void write_room_lines(room_metric_writer& out, const room_snapshot& s) {
 inline void write_room_counts(room_metric_writer& out, const room_snapshot& s) {
   const room_totals& t = s.totals;
   const auto refused = [&](room_refusal why) { return t.refused[static_cast<std::size_t>(why)]; };
-  out.counters("room_joined_total", "Joins by result.")
-      .point(t.joined, {"result", "new"})
-      .point(t.again, {"result", "same"});
-  for (const auto why : {room_refusal::full, room_refusal::closed, room_refusal::duplicate, room_refusal::store}) {
-    out.point(refused(why), {"result", to_string(why)});
+  out.counters("room_joined_total", "Joins by lane and result.");
+  for (const auto& lane : s.lanes) {
+    const auto results = [&](std::uint64_t n, const char* result) {
+      out.point(n, {"lane", lane.name}, {"result", result});
+    };
+    results(lane.totals.joined, "new");
+    results(lane.totals.again, "same");
+    for (const auto why : {room_refusal::full, room_refusal::closed, room_refusal::duplicate, room_refusal::store}) {
+      results(lane.totals.refused[static_cast<std::size_t>(why)], to_string(why));
+    }
   }
-  out.counters("room_admitted_total", "Who has come in.").point(t.entered);
+  out.counters("room_admitted_total", "Who has come in, by lane and what it had waited for.");
+  for (const auto& lane : s.lanes) {
+    for (std::size_t way = 0; way < lane.totals.entered.size(); ++way) {
+      out.point(lane.totals.entered[way], {"lane", lane.name}, {"via", to_string(static_cast<entry_way>(way))});
+    }
+  }
   out.counters("room_left_total", "Who has gone without having been inside to the end, by why.");
   out.point(t.left, {"reason", "left"}).point(t.abandoned, {"reason", "abandoned"});
   out.point(t.lapsed, {"reason", "lapsed"}).point(t.revoked, {"reason", "revoked"});
@@ -108,6 +121,7 @@ inline void write_room_counts(room_metric_writer& out, const room_snapshot& s) {
   for (const std::uint64_t n : s.tokens_rejected) bad += n;
   out.counters("room_poll_total", "Polls of who waits, by result; bad_token: whatever was asked with it.");
   out.point(t.polls, {"result", "ok"}).point(t.early_polls, {"result", "early"}).point(bad, {"result", "bad_token"});
+  out.point(t.polls_over, {"result", "expired"});
   out.counters("room_token_rejected_total", "Tokens that did not count, by why.");
   const std::pair<const char*, ticket_problem> reasons[] = {
       {"mac", ticket_problem::forged},      {"kid", ticket_problem::unknown_key},     {"epoch", ticket_problem::epoch},
@@ -137,6 +151,10 @@ inline void write_room_times(room_metric_writer& out, const room_snapshot& s) {
        {hold_reason::rate, hold_reason::active, hold_reason::gate, hold_reason::paused, hold_reason::store}) {
     out.point(std::chrono::duration<double>(t.held[static_cast<std::size_t>(why)]).count(), {"by", to_string(why)});
   }
+  out.histograms("room_store_seconds", "How long the store took, by what it did and how it went.");
+  out.counts(s.store_seconds[0], room_store_bounds, {"op", "load"}, {"outcome", "ok"});
+  out.counts(s.store_seconds[1], room_store_bounds, {"op", "write"}, {"outcome", "ok"});
+  out.counts(s.store_seconds[2], room_store_bounds, {"op", "write"}, {"outcome", "failed"});
 }
 
 }  // namespace detail

@@ -19,6 +19,7 @@ struct room_snapshot {
     std::uint32_t inside = 0;  ///< offered and active
     double rate_per_s = 0;     ///< of admissions, as it was lately
     duration oldest_wait{};    ///< within that of its 64 neighbours
+    lane_totals totals{};
   };
 
   std::uint32_t epoch = 0;
@@ -36,6 +37,9 @@ struct room_snapshot {
   std::size_t bytes = 0;       ///< of the lines
   room_totals totals{};
   std::array<std::uint64_t, 8> tokens_rejected{};  ///< by ticket_problem
+  /// Seconds: reading the store at the start; from handing over records until they were stored; and until the store said
+  /// that it fails, each time.
+  std::array<bounded_counts<12>, 3> store_seconds{};
 };
 
 /// Errors: std::bad_alloc.
@@ -55,6 +59,7 @@ struct room_snapshot {
     lane.tail = l.line().tail();
     lane.inside = l.inside;
     lane.rate_per_s = l.eta().rate_per_s(now);
+    lane.totals = l.totals;
     if (const auto front = l.line().front()) lane.oldest_wait = l.arrivals().waited(*front, now);
     s.bytes += l.bytes();
     s.lanes.push_back(std::move(lane));

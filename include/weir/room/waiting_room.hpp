@@ -31,6 +31,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
@@ -80,7 +81,9 @@ class basic_waiting_room final : private room_store::listener {
     core_.want_events(observes<Observer, seat_changed>);
     room_image image;
     if (store_ != nullptr) {
-      image = store_->load(config, clock_.now());
+      const time_point began = clock_.now();
+      image = store_->load(config, began);
+      count_store(0, elapsed(began, clock_.now()));
       epoch_ = image.epoch;
       seed_ = image.seed;
     } else {
@@ -273,6 +276,7 @@ class basic_waiting_room final : private room_store::listener {
     s.epoch = epoch_;
     s.gate_reason = gate_reason_;
     s.store_error = store_error_;
+    s.store_seconds = store_seconds_;
     for (std::size_t i = 0; i < s.tokens_rejected.size(); ++i) s.tokens_rejected[i] = rejected_[i].load(detail::relaxed);
     return s;
   }
@@ -290,15 +294,21 @@ class basic_waiting_room final : private room_store::listener {
  private:
   void stored(std::uint64_t upto) noexcept override {
     {
+      const time_point now = clock_.now();
       detail::scoped_lock lock{mutex_};
       store_error_.clear();
+      for (; !written_.empty() && written_.front().first <= upto; written_.pop_front()) {
+        count_store(1, elapsed(written_.front().second, now));
+      }
     }
     act([&](room_core& core, time_point now, room_effects& fx) { core.stored(upto, now, fx); });
   }
   void store_fails(std::string_view why) noexcept override {
     {
+      const time_point now = clock_.now();
       detail::scoped_lock lock{mutex_};
       store_error_ = why;
+      if (!written_.empty()) count_store(2, elapsed(written_.front().second, now));
     }
     act([&](room_core& core, time_point now, room_effects& fx) { core.store_fails(now, fx); });
   }
@@ -359,10 +369,14 @@ class basic_waiting_room final : private room_store::listener {
     {
       detail::scoped_lock lock{mutex_};
       upto = core_.take_records(records);
+      if (!records.empty()) written_.emplace_back(upto, clock_.now());
     }
     if (!records.empty()) store_->write(std::move(records), upto);
   }
 
+  void count_store(std::size_t what, duration took) noexcept WEIR_REQUIRES(mutex_) {
+    store_seconds_[what].add(std::chrono::duration<double>(std::max(took, duration::zero())).count(), room_store_bounds);
+  }
   read_ticket reject(ticket_problem why) const noexcept {
     rejected_[static_cast<std::size_t>(why)].fetch_add(1, detail::relaxed);
     return {.problem = why};
@@ -390,6 +404,8 @@ class basic_waiting_room final : private room_store::listener {
   bool wakes_ WEIR_GUARDED_BY(mutex_) = false;          // there is somebody to tell
   std::string gate_reason_ WEIR_GUARDED_BY(mutex_);
   std::string store_error_ WEIR_GUARDED_BY(mutex_);
+  std::deque<std::pair<std::uint64_t, time_point>> written_ WEIR_GUARDED_BY(mutex_);  // handed over, and not stored
+  std::array<bounded_counts<12>, 3> store_seconds_ WEIR_GUARDED_BY(mutex_){};
 };
 
 template <signer Signer>

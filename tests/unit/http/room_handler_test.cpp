@@ -116,6 +116,72 @@ TEST_F(room_http, a_view_says_everything_in_so_many_words) {
   EXPECT_EQ(left.header("Retry-After"), "");
 }
 
+TEST_F(room_http, operators_read_the_limits_and_send_them_back_changed) {
+  room_config config = amusement_park(50, 10s);
+  config.lanes = {{.name = "vip"}, {.name = "standard"}};
+  serve(config);
+  client user = browser();
+  EXPECT_EQ(admin().get("/rooms/room").r.body,
+            R"({"admit":{"permits":50,"per_s":10},"pace":"batch","max_active":0,"capacity":1000000,"manual":false,)"
+            R"("claim_window_s":30,"lapsed":"end","session_ttl_s":600,"session_idle_s":null,"session_max_s":3600,)"
+            R"("renewal":"none","overbook_at_most":0.5,"presence_least_s":60,"order":"strict","lanes":[)"
+            R"({"lane":"vip","weight":1,"min_share":0,"cap":0,"bypass":false},)"
+            R"({"lane":"standard","weight":1,"min_share":0,"cap":0,"bypass":false}],)"
+            R"("polls":{"budget_per_s":5000,"shortest_s":1,"longest_s":60,"jitter":0},"eta_memory_s":60})");
+  const answer changed = admin().ask(
+      "PUT", "/rooms/room",
+      R"({"admit":{"permits":20},"pace":"strict","max_active":7,"session_idle_s":2.5,"lanes":[{"lane":"standard","cap":3}]})");
+  EXPECT_EQ(changed.status(), 200U);
+  EXPECT_EQ(room->config().admit, (rate{20, 10s}));
+  EXPECT_EQ(room->config().pace, room_pace::strict);
+  EXPECT_EQ(room->config().session_idle, 2500ms);
+  EXPECT_EQ(room->config().lanes[1].cap, 3U);
+  EXPECT_EQ(admin().get("/rooms/room/").r.body, changed.r.body);
+  EXPECT_EQ(admin().ask("PUT", "/rooms/room", changed.r.body).r.body, changed.r.body) << "what it says it takes";
+  EXPECT_EQ(admin().ask("PUT", "/rooms/room", R"({"admit":null,"session_idle_s":null})").text("admit"), "null");
+  EXPECT_EQ(room->config().session_idle, duration::max());
+  EXPECT_EQ(user.get("/rooms/room").error(), "operators_only");
+  EXPECT_EQ(user.ask("PUT", "/rooms/room", "{}").error(), "operators_only");
+  EXPECT_EQ(admin().post("/rooms/room").header("Allow"), "GET, PUT");
+}
+
+TEST_F(room_http, limits_that_are_wrong_are_named_and_none_of_them_is_taken) {
+  serve(bank_teller(3));
+  const auto sent = [&](const std::string& body) {
+    const answer a = admin().ask("PUT", "/rooms/room", body);
+    EXPECT_EQ(a.status(), 400U) << body;
+    EXPECT_EQ(room->config().max_active, 3U) << "half of it was taken: " << body;
+    return a.error() == "bad_setting" ? a.text("message") : a.error();
+  };
+  const std::pair<const char*, const char*> rows[] = {
+      {R"({"max_active":4,"speed":1})", "speed: is not known, or cannot be changed"},
+      {R"({"max_active":4,"presence":false})", "presence: is not known, or cannot be changed"},
+      {R"({"max_active":-1})", "max_active: must be an integer from 0 to 4294967295"},
+      {R"({"max_active":4294967296})", "max_active: must be an integer from 0 to 4294967295"},
+      {R"({"max_active":"4"})", "max_active: must be an integer from 0 to 4294967295"},
+      {R"({"max_active":4,"claim_window_s":0.5})", "claim_window_s: must be >= 1 s, is "},
+      {R"({"max_active":4,"claim_window_s":null})", "claim_window_s: must be seconds from 0 to 1e9"},
+      {R"({"max_active":4,"session_ttl_s":1e12})", "session_ttl_s: must be seconds from 0 to 1e9"},
+      {R"({"max_active":4,"pace":"fast"})", R"(pace: must be one of "smooth", "batch", "strict")"},
+      {R"({"max_active":4,"admit":{"permits":5}})", "admit: must have permits and per_s, as there was no limit"},
+      {R"({"max_active":4,"admit":{"permits":5,"per_s":1,"x":1}})", "admit.x: is not known, or cannot be changed"},
+      {R"({"max_active":4,"admit":{"permits":5,"per_s":0}})", "admit.per_s: must be 1 ms .. 24 h, is "},
+      {R"({"max_active":4,"polls":{"shortest_s":0}})", "polls.shortest_s: must be > 0, is "},
+      {R"({"max_active":4,"polls":{"budget_per_s":1e999}})", "polls.budget_per_s: must be a number"},
+      {R"({"max_active":4,"polls":[]})", "polls: must be an object"},
+      {R"({"max_active":4,"lanes":{}})", R"(lanes: must be an array of objects, each with its "lane")"},
+      {R"({"max_active":4,"lanes":[{"lane":"vip"}]})", "lanes[0].lane: must be the name of a lane of this room"},
+      {R"({"max_active":4,"lanes":[{"lane":"standard","weight":0}]})", "lanes[0].weight: must be in (0, 1e6], is 0"},
+      {R"({"max_active":0})", "admit: or max_active is needed, or manual: else nobody would have to wait"},
+      {R"([1])", "bad_body"},
+      {R"({"max_active":4)", "bad_body"},
+      {"", "bad_body"}};
+  for (const auto& [body, expected] : rows) {
+    const std::string message = sent(body);
+    EXPECT_EQ(message.substr(0, std::string_view{expected}.size()), expected) << body;
+  }
+}
+
 TEST_F(room_http, the_status_is_for_everybody_and_is_made_once_a_second) {
   serve(bank_teller(1));
   client user = browser();

@@ -27,7 +27,7 @@ std::vector<std::string> lines_of(const std::vector<weir::metric_family>& all) {
         case weir::metric_type::gauge: line += " gauge "; break;
         case weir::metric_type::histogram:
           line += " histogram of " + std::to_string(p.count);
-          EXPECT_EQ(p.buckets.size(), f.name == "room_eta_error_ratio" ? 9U : 13U);
+          EXPECT_EQ(p.buckets.size(), f.name == "room_eta_error_ratio" ? 9U : f.name == "room_store_seconds" ? 12U : 13U);
           EXPECT_LE(p.buckets.back().second, p.count);
           break;
       }
@@ -67,35 +67,45 @@ TEST(room_metrics, have_these_names_and_say_this) {
 
   EXPECT_THAT(
       lines_of(metrics_of(room)),
-      ElementsAre("room_tickets state=prequeued gauge 0", "room_tickets state=waiting gauge 10",
-                  "room_tickets state=offered gauge 10", "room_tickets state=active gauge 0", "room_waiting lane=a gauge 0",
-                  "room_waiting lane=b gauge 10", "room_head_seq lane=a gauge 30", "room_head_seq lane=b gauge 0",
-                  "room_tail_seq lane=a gauge 30", "room_tail_seq lane=b gauge 10",
-                  "room_oldest_wait_seconds lane=a gauge 0", "room_oldest_wait_seconds lane=b gauge 20",
-                  "room_joined_total result=new counter 40", "room_joined_total result=same counter 10",
-                  "room_joined_total result=full counter 0", "room_joined_total result=closed counter 10",
-                  "room_joined_total result=duplicate counter 0", "room_joined_total result=store counter 0",
-                  "room_admitted_total counter 10", "room_left_total reason=left counter 10",
-                  "room_left_total reason=abandoned counter 0", "room_left_total reason=lapsed counter 0",
-                  "room_left_total reason=revoked counter 0", "room_duplicate_join_total action=same counter 10",
-                  "room_duplicate_join_total action=move counter 0", "room_duplicate_join_total action=reject counter 0",
-                  "room_poll_total result=ok counter 20", "room_poll_total result=early counter 10",
-                  "room_poll_total result=bad_token counter 20", "room_token_rejected_total reason=mac counter 0",
-                  "room_token_rejected_total reason=kid counter 0", "room_token_rejected_total reason=epoch counter 0",
-                  "room_token_rejected_total reason=bind counter 10",
-                  "room_token_rejected_total reason=malformed counter 10",
-                  "room_token_rejected_total reason=version counter 0", "room_token_rejected_total reason=kind counter 0",
-                  "room_queue_jump_total counter 0", "room_wait_seconds outcome=admitted histogram of 2",
-                  "room_wait_seconds outcome=abandoned histogram of 0", "room_wait_seconds outcome=left histogram of 1",
-                  "room_claim_seconds histogram of 1", "room_session_seconds end=completed histogram of 1",
-                  "room_session_seconds end=expired histogram of 0", "room_session_seconds end=other histogram of 0",
-                  "room_eta_error_ratio histogram of 1", "room_admission_blocked_seconds_total by=rate counter 0",
-                  "room_admission_blocked_seconds_total by=active counter 20",
-                  "room_admission_blocked_seconds_total by=gate counter 0",
-                  "room_admission_blocked_seconds_total by=paused counter 0",
-                  "room_admission_blocked_seconds_total by=store counter 0", "room_admission_limit kind=rate gauge 50",
-                  "room_admission_limit kind=active gauge 10", "room_gate_ratio gauge 10", "room_noshow_ratio gauge 0",
-                  "room_unstored_records gauge 0"));
+      ElementsAre(
+          "room_tickets state=prequeued gauge 0", "room_tickets state=waiting gauge 10",
+          "room_tickets state=offered gauge 10", "room_tickets state=active gauge 0", "room_waiting lane=a gauge 0",
+          "room_waiting lane=b gauge 10", "room_head_seq lane=a gauge 30", "room_head_seq lane=b gauge 0",
+          "room_tail_seq lane=a gauge 30", "room_tail_seq lane=b gauge 10", "room_oldest_wait_seconds lane=a gauge 0",
+          "room_oldest_wait_seconds lane=b gauge 20", "room_joined_total lane=a result=new counter 30",
+          "room_joined_total lane=a result=same counter 10", "room_joined_total lane=a result=full counter 0",
+          "room_joined_total lane=a result=closed counter 10", "room_joined_total lane=a result=duplicate counter 0",
+          "room_joined_total lane=a result=store counter 0", "room_joined_total lane=b result=new counter 10",
+          "room_joined_total lane=b result=same counter 0", "room_joined_total lane=b result=full counter 0",
+          "room_joined_total lane=b result=closed counter 0", "room_joined_total lane=b result=duplicate counter 0",
+          "room_joined_total lane=b result=store counter 0", "room_admitted_total lane=a via=rate counter 10",
+          "room_admitted_total lane=a via=concurrency counter 0", "room_admitted_total lane=a via=manual counter 0",
+          "room_admitted_total lane=a via=bypass counter 0", "room_admitted_total lane=a via=passthrough counter 0",
+          "room_admitted_total lane=b via=rate counter 0", "room_admitted_total lane=b via=concurrency counter 0",
+          "room_admitted_total lane=b via=manual counter 0", "room_admitted_total lane=b via=bypass counter 0",
+          "room_admitted_total lane=b via=passthrough counter 0", "room_left_total reason=left counter 10",
+          "room_left_total reason=abandoned counter 0", "room_left_total reason=lapsed counter 0",
+          "room_left_total reason=revoked counter 0", "room_duplicate_join_total action=same counter 10",
+          "room_duplicate_join_total action=move counter 0", "room_duplicate_join_total action=reject counter 0",
+          "room_poll_total result=ok counter 20", "room_poll_total result=early counter 10",
+          "room_poll_total result=bad_token counter 20", "room_poll_total result=expired counter 0",
+          "room_token_rejected_total reason=mac counter 0", "room_token_rejected_total reason=kid counter 0",
+          "room_token_rejected_total reason=epoch counter 0", "room_token_rejected_total reason=bind counter 10",
+          "room_token_rejected_total reason=malformed counter 10", "room_token_rejected_total reason=version counter 0",
+          "room_token_rejected_total reason=kind counter 0", "room_queue_jump_total counter 0",
+          "room_wait_seconds outcome=admitted histogram of 2", "room_wait_seconds outcome=abandoned histogram of 0",
+          "room_wait_seconds outcome=left histogram of 1", "room_claim_seconds histogram of 1",
+          "room_session_seconds end=completed histogram of 1", "room_session_seconds end=expired histogram of 0",
+          "room_session_seconds end=other histogram of 0", "room_eta_error_ratio histogram of 1",
+          "room_admission_blocked_seconds_total by=rate counter 0",
+          "room_admission_blocked_seconds_total by=active counter 20",
+          "room_admission_blocked_seconds_total by=gate counter 0",
+          "room_admission_blocked_seconds_total by=paused counter 0",
+          "room_admission_blocked_seconds_total by=store counter 0", "room_store_seconds op=load outcome=ok histogram of 0",
+          "room_store_seconds op=write outcome=ok histogram of 0",
+          "room_store_seconds op=write outcome=failed histogram of 0", "room_admission_limit kind=rate gauge 50",
+          "room_admission_limit kind=active gauge 10", "room_gate_ratio gauge 10", "room_noshow_ratio gauge 0",
+          "room_unstored_records gauge 0"));
 }
 
 TEST(room_metrics, buckets_hold_all_that_is_smaller) {

@@ -157,6 +157,27 @@ TEST_F(waiting_room, nobody_is_told_what_is_not_stored) {
   EXPECT_EQ(again.answer.view.state, seat_state::active);
 }
 
+TEST_F(waiting_room, how_long_the_store_takes_is_counted) {
+  slow_store store;
+  room_type room{weir::bank_teller(1), keys, &store, {}, clock};
+  store.commit();
+  EXPECT_EQ(room.snapshot().store_seconds[0].count(), 1U) << "read once";
+  const std::uint64_t before = room.snapshot().store_seconds[1].count();
+  request r;
+  EXPECT_FALSE(room.join(r, {}));
+  clock.advance(3s);
+  store.fail();
+  clock.advance(1s);
+  store.commit();
+  const auto s = room.snapshot();
+  EXPECT_EQ(s.store_seconds[2].count(), 1U);
+  EXPECT_EQ(s.store_seconds[2].sum, 3);
+  EXPECT_GT(s.store_seconds[1].count(), before);
+  EXPECT_EQ(s.store_seconds[1].sum, 4 * static_cast<double>(s.store_seconds[1].count() - before));
+  EXPECT_EQ(s.lanes[0].totals.joined, 1U);
+  EXPECT_EQ(s.lanes[0].totals.entered[static_cast<std::size_t>(weir::entry_way::concurrency)], 1U);
+}
+
 TEST_F(waiting_room, who_cannot_claim_because_of_the_store_keeps_its_offer) {
   slow_store store;
   room_type room{weir::bank_teller(1), keys, &store, {}, clock};

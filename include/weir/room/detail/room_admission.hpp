@@ -69,7 +69,7 @@ class room_admission : public room_books {
       }
       prepare();
       const bool by_pace = !lanes_[*lane].config().bypass;
-      offer(*lane, now, fx);
+      offer(*lane, way_of(by_pace), now, fx);
       b.places -= b.expected;
       if (by_pace || config_.pace == room_pace::strict) {
         b.by_pace = std::max(0.0, b.by_pace - (config_.pace == room_pace::strict ? b.expected : 1));
@@ -118,6 +118,7 @@ class room_admission : public room_books {
     s.ends = later(now, config_.session_ttl);
     sessions_.expires(key, s, std::min(s.ends, later(now, config_.session_idle)));
     ++totals_.entered;
+    ++lanes_[lane_of(key)].totals.entered[static_cast<std::size_t>(s.way)];
     totals_.claimed_after.add(std::chrono::duration<double>(took).count(), room_wait_bounds);
     s.record = note({.what = room_record::kind::entered,
                      .lane = lane_of(key),
@@ -205,6 +206,7 @@ class room_admission : public room_books {
       ++waiting_;
       if (l.waiting() == 1) watch_or_not(l, now);
       ++totals_.joined;
+      ++l.totals.joined;
       reserve_numbers(next.lane, fx);
       if (owner != 0) move_subject(owner, seat_of(key), next, fx);
       (void)end(key, seat_state::lapsed, now, fx, next);
@@ -353,13 +355,19 @@ class room_admission : public room_books {
     return config_.manual ? hold_reason::paused : hold_reason::rate;
   }
 
+  [[nodiscard]] entry_way way_of(bool by_pace) const noexcept {
+    if (mode_ == room_mode::passthrough) return entry_way::passthrough;
+    if (!by_pace) return entry_way::bypass;
+    if (advance_ != 0) return entry_way::manual;
+    return config_.admit ? entry_way::rate : entry_way::concurrency;
+  }
   /// Precondition: somebody waits in it; prepare().
-  void offer(std::uint8_t lane, time_point now, room_effects& fx) {
+  void offer(std::uint8_t lane, entry_way way, time_point now, room_effects& fx) {
     room_lane& l = lanes_[lane];
     const std::uint64_t place = l.line().head();  // who waits
     const seat_key key = key_of(lane, place);
     if (turn_waiters_.contains(key)) called_.push_back(key);  // what may throw comes first
-    room_session s{.since = now, .expires = later(now, config_.claim_window)};
+    room_session s{.way = way, .since = now, .expires = later(now, config_.claim_window)};
     s.second = second_.contains(key);
     s.record = note({.what = room_record::kind::offered,
                      .lane = lane,

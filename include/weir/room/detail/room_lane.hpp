@@ -5,6 +5,7 @@
 #include <weir/core/time.hpp>
 #include <weir/room/detail/arrival_times.hpp>
 #include <weir/room/detail/poll_slots.hpp>
+#include <weir/room/detail/room_tally.hpp>
 #include <weir/room/eta_estimator.hpp>
 #include <weir/room/lottery.hpp>
 #include <weir/room/presence_map.hpp>
@@ -192,6 +193,7 @@ class room_lane {
   std::uint64_t told_tail = 0;  ///< what the store knows, or will
   std::uint32_t inside = 0;     ///< offered and active
   double credit = 0;            ///< of its share
+  lane_totals totals{};
 
  private:
   /// By block, a bit for each.

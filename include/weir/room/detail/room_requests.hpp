@@ -12,8 +12,8 @@ namespace weir::inline v0 {
 inline bool room_core::join(room_request& r, const room_join& who, time_point now, room_effects& fx) {
   using enum room_refusal;
   r.answer = {};
-  if (who.lane >= lanes_.size()) return refuse_join(r, unknown);
-  if (mode_ == room_mode::closed || mode_ == room_mode::draining) return refuse_join(r, closed);
+  if (who.lane >= lanes_.size()) return refuse_join(r, who.lane, unknown);
+  if (mode_ == room_mode::closed || mode_ == room_mode::draining) return refuse_join(r, who.lane, closed);
   prepare();
   std::uint64_t subject_key = 0;
   if (who.subject != 0) {
@@ -21,9 +21,9 @@ inline bool room_core::join(room_request& r, const room_join& who, time_point no
     if (found.key == 0) return join_again(r, who, *found.taken, now, fx);
     subject_key = found.key;
   }
-  if (waiting_ >= config_.capacity) return refuse_join(r, full, config_.polls.longest);
+  if (waiting_ >= config_.capacity) return refuse_join(r, who.lane, full, config_.polls.longest);
   detail::room_lane& l = lanes_[who.lane];
-  if (l.line().tail() >= l.reserved) return refuse_join(r, store, config_.polls.shortest);
+  if (l.line().tail() >= l.reserved) return refuse_join(r, who.lane, store, config_.polls.shortest);
   const seat_id seat{who.lane, l.line().tail()};
   if (subject_key != 0) subjects_.reserve_one([this](seat_id s) { return lives(s); });
   if (waiting_ == 0) charge(now);  // nobody was held up until now
@@ -32,6 +32,7 @@ inline bool room_core::join(room_request& r, const room_join& who, time_point no
   ++waiting_;
   if (l.waiting() == 1) watch_or_not(l, now);
   ++totals_.joined;
+  ++l.totals.joined;
   reserve_numbers(who.lane, fx);
   if (subject_key != 0) {
     subjects_.put(subject_key, who.subject, {seat, who.bind});
@@ -67,8 +68,9 @@ inline bool room_core::join(room_request& r, const room_join& who, time_point no
 
 inline bool room_core::join_again(room_request& r, const room_join& who, detail::subject_seat had, time_point now,
                                   room_effects& fx) {
-  if (config_.duplicates == duplicate_seat::reject) return refuse_join(r, room_refusal::duplicate);
+  if (config_.duplicates == duplicate_seat::reject) return refuse_join(r, who.lane, room_refusal::duplicate);
   ++totals_.again;
+  ++lanes_[who.lane].totals.again;
   if (config_.duplicates == duplicate_seat::move && had.bind != who.bind) {
     ++totals_.moved;
     subjects_.noted(who.subject, config_.seats_per_subject, had.seat)->bind = who.bind;
@@ -141,7 +143,12 @@ inline room_answer room_core::see_out_of_line(detail::seat_key key, std::uint64_
       charge(now);
       ++waiting_;
       if (l.waiting() == 1) watch_or_not(l, now);
-      ++(l.take_unknown(place) ? totals_.joined : totals_.rejoined);
+      if (l.take_unknown(place)) {
+        ++totals_.joined;
+        ++l.totals.joined;
+      } else {
+        ++totals_.rejoined;
+      }
       (void)note({.what = room_record::kind::back, .lane = detail::lane_of(key), .number = place}, fx);
       changed(key, seat_state::abandoned, waiting_state(), now);
       if (l.waiting() == 1) go_on(now, fx);

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 
 namespace weir::inline v0 {
 
@@ -35,6 +36,31 @@ struct bounded_counts {
 inline constexpr std::array<double, 13> room_wait_bounds{1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400};
 /// Actual wait over the p50 that was promised on joining.
 inline constexpr std::array<double, 9> eta_error_bounds{0.25, 0.5, 0.75, 0.9, 1.1, 1.25, 1.5, 2, 4};
+
+/// Seconds that a store takes.
+inline constexpr std::array<double, 12> room_store_bounds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                                          0.1,   0.25,   0.5,   1,    2.5,   5};
+
+/// What let somebody in: the limit that it had to wait for, if any.
+enum class entry_way : std::uint8_t {
+  rate,         ///< room_config::admit
+  concurrency,  ///< room_config::max_active alone
+  manual,       ///< an operator's advance
+  bypass,       ///< its lane is not held up by `admit`
+  passthrough,  ///< everybody is let in
+};
+[[nodiscard]] constexpr const char* to_string(entry_way w) noexcept {
+  constexpr const char* names[] = {"rate", "concurrency", "manual", "bypass", "passthrough"};
+  return static_cast<unsigned>(w) < std::size(names) ? names[static_cast<unsigned>(w)] : "unknown";
+}
+
+/// Of one lane; everything only grows.
+struct lane_totals {
+  std::uint64_t joined = 0;                 ///< seats given out
+  std::uint64_t again = 0;                  ///< joins answered with the seat that there was
+  std::array<std::uint64_t, 10> refused{};  ///< joins, by room_refusal
+  std::array<std::uint64_t, 5> entered{};   ///< by entry_way
+};
 
 /// Everything only grows. What joined is somewhere: joined = prequeued + waiting + offered + active + completed + left +
 /// (abandoned - rejoined) + lapsed + expired + revoked, at every instant; an offer that goes back into the line counts as

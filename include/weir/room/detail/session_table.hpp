@@ -3,6 +3,7 @@
 /// Who has been asked in, and who is inside: bounded by what the room lets in.
 
 #include <weir/core/time.hpp>
+#include <weir/room/detail/room_tally.hpp>
 #include <weir/room/seat.hpp>
 
 #include <absl/container/flat_hash_map.h>
@@ -29,6 +30,7 @@ struct room_session {
   seat_state state = seat_state::offered;  // or active
   bool blocked = false;                    // has claimed, and must come back
   bool second = false;                     // offered again, at its old place
+  entry_way way = entry_way::rate;         // by which it was offered
   std::uint64_t id = 0;                    // active
   std::uint64_t bind = 0;
   std::uint64_t record = 0;  // what has to be stored before anybody is told
