@@ -1,8 +1,9 @@
-# Sourced by the scripts that drive the demo server: builds it, starts and stops it, drives it, all with one line of progress
-# each. Set before: `me`, the script's name, and `results`, a directory.
+# Sourced by the scripts that drive the demo server: builds it, starts and stops it and gateways before it, drives it, all with
+# one line of progress each. Set before: `me`, the script's name, and `results`, a directory.
 
 readonly bin=build/release/bin
-server='' driver='' address=''   # process ids while they run, and where the server listens
+server='' driver='' gateways=()   # process ids while they run
+address='' targets=''             # where the server listens; where the gateways do, as weir load takes it
 started=$SECONDS
 
 say() { printf '[%3d s] %s\n' $((SECONDS - started)) "$*"; }
@@ -19,52 +20,78 @@ stop() {
     wait "${!name}" || true
     printf -v "$name" ''
   done
+  [[ ${#gateways[@]} == 0 ]] || { kill -TERM "${gateways[@]}" 2>/dev/null || true; wait "${gateways[@]}" || true; }
+  gateways=()
 }
 trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# build [TARGET…]: beside the server and the driver.
 build() {
   say "building the server and the driver (release)…"
   mkdir -p "$results"
   local log=$results/build.txt
-  if ! { cmake --preset release && cmake --build build/release --target ticketing weir_cli; } >"$log" 2>&1; then
+  if ! { cmake --preset release && cmake --build build/release --target ticketing weir_cli "$@"; } >"$log" 2>&1; then
     grep -E -A12 '(error|FAILED|CMake Error)[: ]' "$log" | head -60 >&2
     die "the build failed; all of it: $log"
   fi
 }
 
-# Starts the server with these arguments on a port of its own choice; sets `server` and `address`.
-start_server() {
-  local out=$results/$1.server.txt
-  shift
-  : >"$out"   # the server's own opening of it may come after our first look
-  "$bin/ticketing" --port 0 --drain 1s "$@" >"$out" 2>"${out%.txt}.log" &
-  server=$!
+# start OUT PROGRAM ARGUMENTS…: on a port of its own choice; sets `started_pid` and `started_at`, where it listens.
+start() {
+  local out=$1 program=$2
+  shift 2
+  : >"$out"   # the program's own opening of it may come after our first look
+  "$bin/$program" --port 0 --drain 1s "$@" >"$out" 2>"${out%.txt}.log" &
+  started_pid=$!
   for _ in {1..300}; do
-    address=$(sed -n 's/^listening on //p' "$out")
-    [[ -n $address ]] && return
-    kill -0 "$server" 2>/dev/null || break
+    started_at=$(sed -n 's/^listening on //p' "$out")
+    [[ -n $started_at ]] && return
+    kill -0 "$started_pid" 2>/dev/null || break
     sleep 0.05
   done
+  kill -TERM "$started_pid" 2>/dev/null || true
   cat "${out%.txt}.log" >&2
-  die "the server did not start"
+  die "$program did not start"
 }
 
-# Ends the server, and says so if it did not end well.
+# start_server NAME ARGUMENTS…: sets `server` and `address`.
+start_server() {
+  local name=$1
+  shift
+  start "$results/$name.server.txt" ticketing "$@"
+  server=$started_pid address=$started_at targets=http://$started_at
+}
+
+# start_gateway NAME ARGUMENTS…: one more before the server; the load goes to the gateways from now on.
+start_gateway() {
+  local name=$1
+  shift
+  start "$results/$name.gateway$((${#gateways[@]} + 1)).txt" ticketing_gateway --backend "$address" "$@"
+  targets=$([[ ${#gateways[@]} == 0 ]] || echo "$targets,")http://$started_at
+  gateways+=("$started_pid")
+}
+
+# Ends the server and its gateways, and says so if it did not end well.
 stop_server() {
   local code=0
+  if [[ ${#gateways[@]} -gt 0 ]]; then
+    kill -TERM "${gateways[@]}" 2>/dev/null || true
+    wait "${gateways[@]}" || die "$1: a gateway did not end well; what it said: $results/$1.gateway*.log"
+    gateways=()
+  fi
   kill -TERM "$server" 2>/dev/null || true
   wait "$server" || code=$?
   server=''
   [[ $code == 0 ]] || die "$1: the server ended with code $code; what it said: $results/$1.server.log"
 }
 
-# drive NAME SCENARIO ARGUMENTS…: one measured run of `weir load` against the server; its result: $results/NAME.json.
+# drive NAME SCENARIO ARGUMENTS…: one measured run of `weir load` against the server, or the gateways before it; its result: $results/NAME.json.
 drive() {
   local name=$1 scenario=$2 code=0
   shift 2
-  "$bin/weir" load "$scenario" --target "http://$address" --json "$results/$name.json" "$@" >"$results/$name.txt" &
+  "$bin/weir" load "$scenario" --target "$targets" --json "$results/$name.json" "$@" >"$results/$name.txt" &
   driver=$!
   wait "$driver" || code=$?
   driver=''
