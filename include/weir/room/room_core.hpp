@@ -13,7 +13,7 @@
 ///
 /// Not thread-safe: its shell holds the lock. An older `now` is harmless. Memory: five bits for each who waits, and what
 /// max_active and the rate of ending bound. What throws std::bad_alloc has changed nothing, but `pass` and whoever lets
-/// others in: what they decided until then stands.
+/// others in: what they decided until then stands. Where a hash table cannot grow, the process ends.
 ///
 /// Invariants, asserted by tests after every step: nobody is offered a turn before who came earlier into its lane; active
 /// <= max_active; with room_pace::strict no (t, t + per] holds more entries than permits; joined = all outcomes and states

@@ -2,10 +2,9 @@
 /// \file
 /// How seats have ended, for as long as somebody may ask.
 
+#include <weir/room/detail/flat_tables.hpp>
 #include <weir/room/detail/session_table.hpp>
 #include <weir/room/seat.hpp>
-
-#include <absl/container/flat_hash_map.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -30,12 +29,7 @@ class ended_seats {
   /// Errors: std::bad_alloc, and nothing has changed.
   void add(seat_key key, const ending& e) {
     order_.push_back(key);
-    try {
-      ended_.insert_or_assign(key, e);
-    } catch (...) {
-      order_.pop_back();
-      throw;
-    }
+    ended_.insert_or_assign(key, e);
     if (order_.size() > most) {
       ended_.erase(order_.front());
       order_.pop_front();
@@ -56,7 +50,7 @@ class ended_seats {
   }
 
  private:
-  absl::flat_hash_map<seat_key, ending> ended_;
+  flat_map<seat_key, ending> ended_;
   std::deque<seat_key> order_;
 };
 

@@ -5,9 +5,6 @@
 #include <weir/room/admission_pace.hpp>
 #include <weir/room/detail/room_books.hpp>
 
-#include <absl/container/flat_hash_map.h>
-#include <absl/container/flat_hash_set.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -231,12 +228,12 @@ class room_admission : public room_books {
     room_request* request;
     std::uint64_t bind;
   };
-  absl::flat_hash_map<seat_key, turn_waiter> turn_waiters_;
+  flat_map<seat_key, turn_waiter> turn_waiters_;
 
   /// The same, where everybody has another place. Errors: std::bad_alloc.
   template <class F>
-  [[nodiscard]] absl::flat_hash_map<seat_key, turn_waiter> moved_turn_waiters(F&& to) const {
-    absl::flat_hash_map<seat_key, turn_waiter> moved;
+  [[nodiscard]] flat_map<seat_key, turn_waiter> moved_turn_waiters(F&& to) const {
+    flat_map<seat_key, turn_waiter> moved;
     moved.reserve(turn_waiters_.size());
     for (const auto& [key, waiter] : turn_waiters_) moved.emplace(to(key), waiter);
     return moved;

@@ -4,6 +4,7 @@
 
 #include <weir/core/random.hpp>
 #include <weir/room/detail/ended_seats.hpp>
+#include <weir/room/detail/flat_tables.hpp>
 #include <weir/room/detail/room_lane.hpp>
 #include <weir/room/detail/room_log.hpp>
 #include <weir/room/detail/room_tally.hpp>
@@ -11,8 +12,6 @@
 #include <weir/room/detail/subject_index.hpp>
 #include <weir/room/room_config.hpp>
 #include <weir/room/room_effects.hpp>
-
-#include <absl/container/flat_hash_set.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -240,7 +239,7 @@ class room_books {
   std::vector<room_lane> lanes_;
   session_table sessions_;
   ended_seats ended_;
-  absl::flat_hash_set<seat_key> second_;  // back at their old place after an offer
+  flat_set<seat_key> second_;  // back at their old place after an offer
   subject_index subjects_;
   room_log log_;
   room_totals totals_;

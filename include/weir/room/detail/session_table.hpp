@@ -3,10 +3,9 @@
 /// Who has been asked in, and who is inside: bounded by what the room lets in.
 
 #include <weir/core/time.hpp>
+#include <weir/room/detail/flat_tables.hpp>
 #include <weir/room/detail/room_tally.hpp>
 #include <weir/room/seat.hpp>
-
-#include <absl/container/flat_hash_map.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -112,7 +111,7 @@ class session_table {
     std::make_heap(ends_.begin(), ends_.end(), std::greater<>{});
   }
 
-  absl::flat_hash_map<seat_key, room_session> sessions_;
+  flat_map<seat_key, room_session> sessions_;
   std::vector<std::pair<time_point, seat_key>> ends_;  // a heap, the earliest first; may be older than what it speaks of
   std::uint32_t offered_ = 0, active_ = 0;
 };

@@ -2,9 +2,8 @@
 /// \file
 /// Which subject (a user, a card, a device) has which seat.
 
+#include <weir/room/detail/flat_tables.hpp>
 #include <weir/room/seat.hpp>
-
-#include <absl/container/flat_hash_map.h>
 
 #include <cstdint>
 #include <optional>
@@ -51,7 +50,7 @@ class subject_index {
     }
     return nullptr;
   }
-  /// Room for one more. Errors: std::bad_alloc, and nothing has changed but that some are forgotten.
+  /// Room for one more.
   template <class Lives>
   void reserve_one(Lives&& lives) {
     if (seats_.size() >= next_sweep_) {
@@ -83,8 +82,8 @@ class subject_index {
   static seat_id seat_of(std::uint64_t number) noexcept { return {static_cast<std::uint8_t>(number & 255), number >> 8}; }
 
   bool moves_;
-  absl::flat_hash_map<std::uint64_t, subject_seat> seats_;
-  absl::flat_hash_map<std::uint64_t, std::uint64_t> owners_;  // by seat; empty unless moves_
+  flat_map<std::uint64_t, subject_seat> seats_;
+  flat_map<std::uint64_t, std::uint64_t> owners_;  // by seat; empty unless moves_
   std::size_t next_sweep_ = 1024;
 };
 
