@@ -238,6 +238,9 @@ class world {
     c.presence = config_.presence;
     c.duplicates = config_.duplicates;
     c.opens_at = config_.opens_at;
+    if (config_.lapsed == weir::after_lapse::requeue_back || c.lapsed == weir::after_lapse::requeue_back) {
+      c.lapsed = config_.lapsed;
+    }
     c.lanes.resize(config_.lanes.size());
     for (std::size_t i = 0; i < c.lanes.size(); ++i) c.lanes[i].name = config_.lanes[i].name;
     if (random_.below(4) == 0) {  // all but one thing may change
