@@ -13,8 +13,14 @@
 #include <weir/room/sqlite_room_store.hpp>
 #endif
 
+#ifdef WITH_HTTP
+#include <weir/http/room_handler.hpp>
+#include <weir/room/hmac_signer.hpp>
+#endif
+
 #include <chrono>
 #include <cstdio>
+#include <string>
 
 int main() {
 #ifdef WITH_OBSERVERS
@@ -34,6 +40,16 @@ int main() {
   const weir::redis_script script{"return 1"};
   weir::sqlite_room_store store{{.file = ":memory:"}};
   if (store.load(weir::bank_teller(1), {}).epoch == 0) return 1;
+#endif
+#ifdef WITH_HTTP
+  const weir::hmac_signer keys{1, std::string(32, 'k')};
+  weir::waiting_room<weir::hmac_signer> room{weir::bank_teller(1), keys};
+  weir::room_handler rooms{weir::room_http_config{}};
+  rooms.add(room);
+  unsigned status = 0;
+  rooms.handle({.method = "POST", .target = "/rooms/room/tickets"},
+               [&](const weir::http_response& a) { status = a.status; });
+  if (status != 201) return 1;
 #endif
   weir::pipeline protect{limiter};
   const auto permit = protect.try_acquire();
