@@ -35,12 +35,22 @@ struct request {
   [[nodiscard]] bool gone() const noexcept { return client_gone != nullptr && *client_gone; }
 };
 
+/// Of a body that comes by and by.
+struct body_step {
+  std::string text{};  ///< is sent now; may be empty
+  weir::duration again_in{};
+  bool ends = false;  ///< this was the last one
+};
+
 struct response {
   unsigned status = 200;
   std::string body{};                                          ///< JSON, unless a header Content-Type says otherwise
   std::chrono::seconds retry_after{};                          ///< header Retry-After, if not zero
   std::string_view allow{};                                    ///< header Allow, if not empty
   std::vector<std::pair<std::string, std::string>> headers{};  ///< more of them
+  /// If there: the body is what this says, each time that its last step asked for, until it ends, the client has left, or
+  /// the server stops. It must not throw.
+  std::function<body_step()> steps{};
 };
 
 /// Runs on the I/O thread. Its coroutine is cancelled (terminal) when the client hangs up, if the server watches for it.

@@ -17,8 +17,10 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <stdexcept>
 #include <utility>
+#include <variant>
 
 namespace ticketing {
 namespace {
@@ -105,6 +107,12 @@ desk_status status_of(weir::room_refusal why) {
   return desk_status::no_token;
 }
 
+response response_of(weir::http_response a) {
+  response r{.status = a.status, .body = std::move(a.body)};
+  for (auto& [name, value] : a.headers) r.headers.emplace_back(name, std::move(value));
+  return r;
+}
+
 }  // namespace
 
 room_desk::room_desk(std::string name, const room_options& o, const weir::hmac_signer& keys, executor_type executor)
@@ -180,11 +188,12 @@ rooms::rooms(const room_options& o, executor_type executor)
 }
 
 task<response> rooms::handle(const request& r) {
+  const weir::http_request asked{r.method == "HEAD" ? std::string_view{"GET"} : r.method, r.target, r.headers, r.body, {}};
+  if (r.method == "GET" && weir::room_handler::is_for_stream(asked)) co_return stream(asked);
   // Where a store reports: on a thread of its own.
-  auto ask = [this, &r](auto handler) {
+  auto ask = [this, &asked](auto handler) {
     auto shared = std::make_shared<decltype(handler)>(std::move(handler));
     auto working = std::make_shared<boost::asio::executor_work_guard<executor_type>>(executor_);
-    weir::http_request asked{r.method == "HEAD" ? std::string_view{"GET"} : r.method, r.target, r.headers, r.body, {}};
     handler_.handle(asked, [this, shared, working](weir::http_response a) {
       boost::asio::post(executor_, [shared, working, a = std::move(a)]() mutable { std::move (*shared)(std::move(a)); });
     });
@@ -192,9 +201,23 @@ task<response> rooms::handle(const request& r) {
   weir::http_response a =
       co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<executor_type>&, void(weir::http_response)>(
           std::move(ask), use_task);
-  response told{.status = a.status, .body = std::move(a.body)};
-  for (auto& [name, value] : a.headers) told.headers.emplace_back(name, std::move(value));
-  co_return told;
+  co_return response_of(std::move(a));
+}
+
+response rooms::stream(const weir::http_request& r) {
+  auto opened = handler_.stream(r);
+  if (auto* const refused = std::get_if<weir::http_response>(&opened)) return response_of(std::move(*refused));
+  const auto stream = std::make_shared<weir::room_stream>(std::move(std::get<weir::room_stream>(opened)));
+  response told = response_of(stream->head());
+  told.steps = [stream]() -> body_step {
+    try {
+      weir::room_stream::step s = stream->next();
+      return {.text = std::move(s.text), .again_in = s.again_in, .ends = s.ends};
+    } catch (const std::bad_alloc&) {
+      return {.ends = true};
+    }
+  };
+  return told;
 }
 
 void rooms::end() noexcept {

@@ -60,6 +60,8 @@ class rooms {
   void end() noexcept;
 
  private:
+  [[nodiscard]] response stream(const weir::http_request&);
+
   executor_type executor_;
   weir::hmac_signer keys_;
   room_desk concert_, flash_;

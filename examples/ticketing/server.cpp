@@ -103,6 +103,8 @@ struct server::state : std::enable_shared_from_this<server::state> {
   task<error_code> read(connection& c, boost::beast::flat_buffer& buffer, parser_type& parser);
   task<response> handle(const std::shared_ptr<connection>& c, const request& r);
   task<bool> write(connection& c, response r, unsigned version, bool keep_alive, bool head);
+  task<bool> write_text(connection& c, std::string_view text);
+  task<void> write_steps(connection& c, response r);
   task<void> linger(connection& c, boost::beast::flat_buffer& buffer);
   void stop();
 
@@ -259,6 +261,10 @@ task<bool> server::state::serve_one(connection& c, const std::shared_ptr<connect
     ++counters.hung_up;
     co_return false;
   }
+  if (answer.steps) {
+    co_await write_steps(c, std::move(answer));
+    co_return false;
+  }
   const bool keep_alive = message.keep_alive() && !stopping;
   const bool head = message.method() == http::verb::head;
   co_return co_await write(c, std::move(answer), message.version(), keep_alive, head) && keep_alive;
@@ -317,6 +323,33 @@ task<bool> server::state::write(connection& c, response r, unsigned version, boo
   const auto [ec, n] = co_await http::async_write(c.socket, message, no_throw);
   if (ec) ++(c.timed_out ? counters.timed_out : counters.hung_up);
   co_return !ec;
+}
+
+task<bool> server::state::write_text(connection& c, std::string_view text) {
+  c.enter(phase::writing, options.request_timeout);
+  const auto [ec, n] = co_await asio::async_write(c.socket, asio::const_buffer(text.data(), text.size()), no_throw);
+  if (ec) ++(c.timed_out ? counters.timed_out : counters.hung_up);
+  co_return !ec;
+}
+
+/// The end of the connection is the end of the body.
+task<void> server::state::write_steps(connection& c, response r) {
+  body_step step{.text = "HTTP/1.1 " + std::to_string(r.status) + " OK\r\nConnection: close\r\n"};
+  for (const auto& [name, value] : r.headers) step.text.append(name).append(": ").append(value).append("\r\n");
+  step.text += "\r\n";
+  timer_type timer{executor};
+  while (true) {
+    if (!step.text.empty()) {
+      const bool written = co_await write_text(c, step.text);
+      if (!written) co_return;
+    }
+    if (step.ends || stopping) co_return;
+    c.state = phase::handling;  // nothing to wait for but the next step
+    timer.expires_after(step.again_in);
+    const auto [cancelled] = co_await timer.async_wait(no_throw);
+    if (cancelled) co_return;
+    step = r.steps();
+  }
 }
 
 task<void> server::state::linger(connection& c, boost::beast::flat_buffer& buffer) {

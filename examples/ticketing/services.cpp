@@ -69,8 +69,8 @@ services::services(const options& o, const surroundings& around)
     if (guard_ != nullptr) (*r)->concert().room().gate_by([guard = guard_] { return guard->gate(); });
     router_.mount("/rooms/", [&all = **r](const request& asked, std::string_view) { return all.handle(asked); });
     pages_.emplace(std::vector<listed_room>{
-        {.name = "concert", .title = "Concert 451", .title_ko = "콘서트 451", .link = "/concert/451/date"},
-        {.name = "flash", .title = "Flash sale", .title_ko = "선착순 판매", .link = "/api/events/1"}});
+        {.name = "concert", .title = "Concert 451", .title_ko = "콘서트 451", .link = "/concert/451/date", .streams = true},
+        {.name = "flash", .title = "Flash sale", .title_ko = "선착순 판매", .link = "/api/events/1", .streams = true}});
     for (const std::string_view path : {"/", "/fan/{}", "/operator/{}"}) {
       router_.add("GET", path, bound(*this, &services::page_of));
     }

@@ -59,11 +59,11 @@
   }
 
   // The room tells by itself, if the server can: as long as the stream is open there is no need to ask.
-  let source = null, listensWithin = Infinity;
+  let source = null, listensWithin = Infinity, listensAfter = 0;
   function listen() {
-    const wanted = room.streams && fan.hiddenAt === null && (isInLine(fan.phase) || fan.phase === "offered");
+    const wanted = room.streams && fan.hiddenAt === null && (fan.phase === "waiting" || fan.phase === "offered");
     if (!wanted && source) hangUp();
-    if (!wanted || source || !(fan.view.position <= listensWithin)) return;
+    if (!wanted || source || clock() < listensAfter || (fan.view.position ?? 0) > listensWithin) return;
     source = new EventSource(path + "/ticket/stream");
     source.onopen = () => become({...fan, stream: true, trouble: null});
     source.addEventListener("view", e => {
@@ -71,12 +71,13 @@
       if (!fan.busy) become(answered(fan, "look", {status: 200, body, again: askAgainAfter(body, null)}, clock()));
     });
     source.addEventListener("end", e => {
-      if (JSON.parse(e.data).error === "replaced") listensWithin = 0;  // another tab listens; see "storage"
+      listensAfter = JSON.parse(e.data).error === "replaced" ? Infinity : clock() + 30000;  // another tab listens; see "storage"
       hangUp();
     });
     source.onerror = () => {
       if (source.readyState === EventSource.CLOSED) {  // too far back, or too many listen
         listensWithin = (fan.view?.position ?? 0) / 2;
+        listensAfter = clock() + 30000;
         hangUp();
       } else if (fan.stream) {
         become({...fan, stream: false});
