@@ -1,5 +1,7 @@
 #include "pages.hpp"
 
+#include "assets.hpp"
+
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
@@ -12,29 +14,6 @@
 #include <stdexcept>
 
 namespace ticketing {
-namespace assets {  // generated: cmake/weir_embed.cmake
-
-std::string_view frame_html() noexcept;
-std::string_view index_html() noexcept;
-std::string_view fan_html() noexcept;
-std::string_view operator_html() noexcept;
-std::string_view style_css() noexcept;
-std::string_view fan_css() noexcept;
-std::string_view operator_css() noexcept;
-std::string_view words_js() noexcept;
-std::string_view language_js() noexcept;
-std::string_view requests_js() noexcept;
-std::string_view index_js() noexcept;
-std::string_view fan_state_js() noexcept;
-std::string_view fan_screen_js() noexcept;
-std::string_view fan_js() noexcept;
-std::string_view operator_state_js() noexcept;
-std::string_view operator_js() noexcept;
-std::string_view chart_js() noexcept;
-std::string_view chart_js_license() noexcept;
-
-}  // namespace assets
-
 namespace {
 
 namespace json = boost::json;

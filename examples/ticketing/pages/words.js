@@ -175,7 +175,7 @@ const words = {
     tile_offered: "Their turn, not in yet",
     tile_active: "Inside",
     tile_rate: "Let in",
-    tile_eta: "Wait, for who comes now",
+    tile_eta: "Wait for newcomers",
     tile_gate: "Gate",
     tile_store: "Store",
     store_memory_ok: "in order",
