@@ -57,6 +57,14 @@ class presence_map {
   void keep(std::uint64_t number) noexcept {
     if (block* b = find(number)) b->absent[word(number)] |= bit(number);
   }
+  /// The same of all from `first` to before `last`. O((last - first) / 64).
+  void keep(std::uint64_t first, std::uint64_t last) noexcept {
+    for (std::uint64_t next = 0; first < last; first = next) {
+      next = std::min((first / 64 + 1) * 64, last);
+      const std::uint64_t below = next % 64 == 0 ? 0 : ~(bit(next) - 1);
+      if (block* b = find(first)) b->absent[word(first)] |= ~(bit(first) - 1) & ~below;
+    }
+  }
   /// Whether a place in the block that `first` begins is kept for somebody absent. O(64 words).
   [[nodiscard]] bool keeps(std::uint64_t first) const noexcept {
     const block* b = find(first);

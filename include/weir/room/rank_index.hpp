@@ -44,6 +44,32 @@ class rank_index {
     return tail_++;
   }
 
+  /// So many join. Errors: std::bad_alloc, and some have. Complexity: O(n / chunk_size).
+  void join_many(std::uint64_t n) {
+    while (n != 0) {
+      if (tail_ - base_ >= chunks_.size() * chunk_size) grow();
+      const std::uint64_t fit = std::min(n, base_ + chunks_.size() * chunk_size - tail_);
+      waiting_ += fit;
+      tail_ += fit;
+      n -= fit;
+    }
+  }
+  /// Everybody from `first` on leaves. Complexity: O((tail() - first) / 64).
+  void leave_from(std::uint64_t first) noexcept {
+    for (std::uint64_t number = std::max(first, first_), next = 0; number < tail_; number = next) {
+      next = std::min((number / 64 + 1) * 64, tail_);
+      const std::uint64_t below = next % 64 == 0 ? 0 : ~(bit(next) - 1);
+      chunk& c = chunk_of(number);
+      const std::uint64_t live = ~word_of(c, number) & ~(bit(number) - 1) & ~below;
+      const auto n = static_cast<std::uint32_t>(std::popcount(live));
+      word_of(c, number) |= live;
+      c.left_in[block_of(number)] = static_cast<std::uint16_t>(c.left_in[block_of(number)] + n);
+      left_[index_of(number)] += n;
+      waiting_ -= n;
+    }
+    find_head();
+  }
+
   /// Leaves its place, for whatever reason. false: did not wait. O(1) amortised.
   bool leave(std::uint64_t number) noexcept {
     if (!waits(number)) return false;

@@ -3,6 +3,7 @@
 #include <support/seeds.hpp>
 
 #include <weir/core/random.hpp>
+#include <weir/room/presence_map.hpp>
 
 #include <gtest/gtest.h>
 
@@ -110,6 +111,42 @@ TEST(RankIndex, ShowsSixtyFourAtATime) {
   EXPECT_EQ(line.waiting_of_64(192), 0u);
   for (int i = 0; i < 100; ++i) line.join();
   EXPECT_EQ(line.waiting_of_64(192), ~(~std::uint64_t{0} << (233 - 192)));
+}
+
+TEST(RankIndex, many_at_once_are_as_one_by_one) {
+  weir::random_stream random{3, "many"};
+  for (int run = 0; run < 60; ++run) {
+    const std::uint64_t first = random.below(600'000);
+    weir::rank_index many{first}, single{first};
+    weir::presence_map kept{first}, kept_single{first};
+    for (int i = 0; i < 3; ++i) {
+      const std::uint64_t n = random.below(i == 0 ? 300'000 : 3000);
+      many.join_many(n);
+      for (std::uint64_t j = 0; j < n; ++j) (void)single.join();
+      for (int j = 0; j < 100; ++j) {
+        const std::uint64_t number = first + random.below(single.tail() - first + 1);
+        EXPECT_EQ(many.leave(number), single.leave(number));
+      }
+      const std::uint64_t from = single.tail() - random.below(single.tail() - first + 1);
+      if (random.below(2) == 0) continue;
+      many.leave_from(from);
+      for (std::uint64_t number = from; number < single.tail(); ++number) (void)single.leave(number);
+      kept.cover(single.tail());
+      kept_single.cover(single.tail());
+      kept.keep(from, single.tail());
+      for (std::uint64_t number = from; number < single.tail(); ++number) kept_single.keep(number);
+    }
+    ASSERT_EQ(many.size(), single.size());
+    ASSERT_EQ(many.tail(), single.tail());
+    ASSERT_EQ(many.head(), single.head());
+    for (int j = 0; j < 500; ++j) {
+      const std::uint64_t number = first + random.below(single.tail() - first + 70);
+      ASSERT_EQ(many.waits(number), single.waits(number)) << number;
+      ASSERT_EQ(many.ahead(number), single.ahead(number)) << number;
+      ASSERT_EQ(kept.is_absent(number), kept_single.is_absent(number)) << number;
+    }
+    EXPECT_EQ(many.join(), single.join());
+  }
 }
 
 TEST(RankIndex, AgreesWithASetOfNumbers) {

@@ -154,15 +154,21 @@ class room_lane {
   }
 
   /// Numbers below `tail` have been given out; of those below `reserved` nobody knows: who has one may take its place.
-  /// Errors: std::bad_alloc. Complexity: O(reserved - first).
+  /// Errors: std::bad_alloc. Complexity: O((reserved - first) / 64).
   void restore(std::uint64_t tail, std::uint64_t reserved, time_point now) {
-    bool stands_for = false;
-    while (line_.tail() < reserved) (void)join(now, stands_for);
+    constexpr std::uint64_t neighbours = arrival_times::shared_by;
+    for (std::uint64_t place = line_.tail(); place < reserved; place = (place / neighbours + 1) * neighbours) {
+      (void)arrivals_.joined(place, now);
+    }
+    if (presence_ && line_.tail() < reserved) cover(reserved - 1, now);
+    line_.join_many(reserved - std::min(reserved, line_.tail()));
     there_.cover(reserved);
-    for (std::uint64_t place = tail; place < reserved; ++place) {
-      (void)line_.leave(place);
-      there_.keep(place);
-      unknown_[place / block_size][place % block_size / 64] |= std::uint64_t{1} << place % 64;
+    line_.leave_from(tail);
+    there_.keep(tail, reserved);
+    for (std::uint64_t place = tail, next = 0; place < reserved; place = next) {
+      next = std::min((place / 64 + 1) * 64, reserved);
+      const std::uint64_t below = next % 64 == 0 ? 0 : ~((std::uint64_t{1} << next % 64) - 1);
+      unknown_[place / block_size][place % block_size / 64] |= ~((std::uint64_t{1} << place % 64) - 1) & ~below;
     }
   }
   /// The same of some that have been restored and do not wait. Errors: std::bad_alloc.
