@@ -584,7 +584,7 @@ TEST(sqlite_room_store, keeps_rooms_of_one_file_apart) {
 // Times of another boot mean nothing; the wall clock says how long it took, and may be wrong.
 TEST(sqlite_room_store, after_another_boot_nobody_has_more_time_than_before) {
   const auto wall = std::chrono::system_clock::time_point{std::chrono::hours{400'000}};
-  const auto after = [&](std::chrono::system_clock::duration away, const std::string& boot) {
+  const auto after = [&](std::chrono::system_clock::duration away, const std::string& boot, time_point loaded) {
     const directory dir;
     {
       opened_store s{{.file = dir.file(), .boot_id = "first", .wall_clock = [&] { return wall; }}};
@@ -594,26 +594,29 @@ TEST(sqlite_room_store, after_another_boot_nobody_has_more_time_than_before) {
                    {.what = offered, .number = 3, .at = at, .until = at + 30s}});
     }
     sqlite_room_store s{{.file = dir.file(), .boot_id = boot, .wall_clock = [&] { return wall + away; }}};
-    auto image = s.load(config_of(), boot == "first" ? start + 101s : time_point{7s});
+    auto image = s.load(config_of(), loaded);
     std::ranges::sort(image.sessions, {}, &room_image::session::place);
     return image;
   };
   const time_point now{7s};
-  auto image = after(10s, "second");
+  auto image = after(10s, "second", now);
   ASSERT_EQ(image.sessions.size(), 3U);
   EXPECT_EQ(image.sessions[0].until, weir::never);
   EXPECT_EQ(image.sessions[0].since, now - 15s);
   EXPECT_EQ(image.sessions[1].until, now + 590s);
   EXPECT_EQ(image.sessions[2].until, now + 20s);
   EXPECT_EQ(image.entries, (std::vector{now, now})) << "the strict limit holds for a whole period";
-  image = after(-24h, "second");
+  image = after(10s, "second", time_point{100h});  // one that runs for longer already
+  EXPECT_EQ(image.entries, (std::vector{time_point{100h}, time_point{100h}}));
+  EXPECT_EQ(image.sessions[1].until, time_point{100h} + 590s);
+  image = after(-24h, "second", now);
   EXPECT_EQ(image.sessions[1].until, now + 600s);
   EXPECT_EQ(image.sessions[2].until, now + 30s);
   EXPECT_LE(image.sessions[2].since, now);
-  image = after(24h, "second");
+  image = after(24h, "second", now);
   EXPECT_EQ(image.sessions[1].until, now);
   EXPECT_EQ(image.sessions[2].until, now);
-  image = after(24h, "first");  // the same boot: the wall clock counts for nothing
+  image = after(24h, "first", start + 101s);  // the same boot: the wall clock counts for nothing
   EXPECT_EQ(image.sessions[1].until, start + 700s);
   EXPECT_EQ(image.entries, (std::vector{start + 95s, start + 96s}));
 }
