@@ -5,6 +5,7 @@ weir_build_packages=(g++ cmake ninja-build ccache pkg-config git python3
   libboost1.81-dev libboost-json1.81-dev libspdlog-dev prometheus-cpp-dev libgtest-dev libgmock-dev
   libbenchmark-dev libssl-dev libabsl-dev libsqlite3-dev libpq-dev libhiredis-dev libcrypt-dev libtomlplusplus-dev libcli11-dev libjs-chart.js)
 weir_server_packages=(postgresql redis-server)   # started by tests, each with data of the test's own
+weir_browser_packages=(chromium fonts-nanum)     # for pages; Korean ones among them
 weir_count_packages=(valgrind)   # scripts/instructions
 weir_clang_packages=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev)
 
