@@ -145,6 +145,31 @@ TEST_F(room_http, operators_read_the_limits_and_send_them_back_changed) {
   EXPECT_EQ(admin().post("/rooms/room").header("Allow"), "GET, PUT");
 }
 
+TEST_F(room_http, operators_see_what_their_page_shows) {
+  room_config config = amusement_park(1, 1s);
+  config.pace = room_pace::smooth;
+  serve(config);
+  client first = browser(), second = browser();
+  (void)first.join();
+  (void)second.join();
+  const auto listens = handler->stream({.method = "GET",
+                                        .target = "/rooms/room/ticket/stream",
+                                        .headers = {{"Cookie", "weir_seat_room=" + second.cookies.at("weir_seat_room") +
+                                                                   "; weir_device=" + second.cookies.at("weir_device")}}});
+  clock.advance(1s);
+  room->pass();
+  (void)second.ask("DELETE", "ticket");
+  second.headers.emplace_back("Authorization", "Bearer " + std::string(68, 'A'));
+  (void)second.get("ticket");
+  const answer stats = admin().get("stats");
+  EXPECT_EQ(stats.text("admitted_per_s"), "1");
+  EXPECT_EQ(stats.text("eta_error"), R"({"at_most":[2.5E-1,5E-1,7.5E-1,9E-1,1.1E0,1.25E0,1.5E0,2,4],)"
+                                     R"("counts":[1,0,0,0,0,0,0,0,0,0]})");
+  EXPECT_EQ(stats.body.at("store_s").as_object().at("counts").as_array().size(), 13U);
+  EXPECT_EQ(stats.text("streams"), "1");
+  EXPECT_EQ(stats.body.at("totals").as_object().at("polls_over").as_int64(), 0);
+}
+
 TEST_F(room_http, limits_that_are_wrong_are_named_and_none_of_them_is_taken) {
   serve(bank_teller(3));
   const auto sent = [&](const std::string& body) {
