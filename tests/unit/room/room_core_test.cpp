@@ -275,6 +275,20 @@ TEST(room_core, strictly_fifty_in_ten_seconds_whenever_offers_are_claimed) {
   EXPECT_GT(held, 0U) << "nobody was ever told to come back: the test asks too little";
 }
 
+TEST(room_core, who_must_come_back_finds_its_offer_however_short_offers_are) {
+  weir::room_config config = by_rate(1, 10s, weir::room_pace::strict);
+  config.claim_window = 2s;
+  a_room room{config};
+  ASSERT_EQ(room.join().view.state, seat_state::active);
+  const auto seat = room.seat();
+  room.core.advance(1, room.now, room.fx);
+  const auto held = room.claim(seat);
+  ASSERT_EQ(held.why, room_refusal::not_yet);
+  EXPECT_EQ(held.retry_after, 10s);
+  room.wait(held.retry_after + 1s);
+  EXPECT_EQ(room.claim(seat).why, room_refusal::none);
+}
+
 TEST(room_core, smooth_admission_keeps_its_gaps) {
   a_room room{by_rate(50, 10s, weir::room_pace::smooth)};
   std::vector<weir::seat_id> seats;
@@ -585,6 +599,9 @@ TEST(room_core, sessions_end_in_time_and_can_be_renewed_up_to_a_point) {
   a_room room{config};
   const auto seat = room.seat();
   const auto session = room.view(seat).session;
+  EXPECT_EQ(room.core.renew({seat, 0, 0}, session + 1, room.now, room.fx).why, room_refusal::over) << "another session";
+  EXPECT_EQ(room.core.complete({seat, 0, 0}, session + 1, room.now, room.fx).why, room_refusal::over);
+  EXPECT_EQ(room.view(seat).state, seat_state::active);
   for (int i = 0; i < 5; ++i) {
     room.wait(4900ms);
     EXPECT_EQ(room.core.renew({seat, 0, 0}, session, room.now, room.fx).why, room_refusal::none) << i;
@@ -800,6 +817,22 @@ TEST(room_core, who_keeps_to_its_hint_is_never_early_and_a_storm_is_turned_away)
   }
   EXPECT_GE(early, 999U);
   EXPECT_LE(room.core.totals().polls - before, 1U);
+}
+
+TEST(room_core, who_keeps_to_its_hint_is_never_found_absent) {
+  weir::room_config config = by_rate(1, 1s, weir::room_pace::smooth);
+  config.presence = true;
+  config.presence_least = 1s;
+  a_room room{config};
+  for (int i = 0; i < 1000; ++i) room.seat();
+  const auto seat = room.seat();
+  for (int i = 0; i < 2; ++i) {
+    const auto told = room.look(seat).view;
+    ASSERT_EQ(told.state, seat_state::waiting) << i;
+    ASSERT_GT(told.poll_after, 10s) << "is asked too often to tell";
+    room.wait(told.poll_after);
+  }
+  EXPECT_EQ(room.view(seat).state, seat_state::waiting);
 }
 
 TEST(room_core, who_asks_to_come_in_again_and_again_is_there) {

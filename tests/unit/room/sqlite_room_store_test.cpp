@@ -487,6 +487,7 @@ TEST(sqlite_room_store, remembers_to_which_device_and_number_a_seat_has_moved_an
   config.max_active = 2;
   config.duplicates = weir::duplicate_seat::move;
   config.lapsed = weir::after_lapse::requeue_back;
+  config.renewal = weir::session_renewal::sliding;
   config.presence_least = 1s;
   config.polls.longest = 1s;
   time_point now = start;
@@ -526,9 +527,11 @@ TEST(sqlite_room_store, remembers_to_which_device_and_number_a_seat_has_moved_an
       EXPECT_EQ(room.leave(seats[3], now, fx).view.state, seat_state::left);
     }
     EXPECT_TRUE(room.look_at(seats[2], now).moved_to);
+    EXPECT_EQ(room.renew(seats[4], session, now, fx).view.session_expires, now + config.session_ttl);
   });
   live([&](weir::room_core& room) {
     EXPECT_EQ(room.look_at(seats[4], now).session, session);
+    EXPECT_EQ(room.look_at(seats[4], now).session_expires, now + config.session_ttl);
     weir::room_request r;
     EXPECT_TRUE(room.claim(r, seats[4], now, fx));
     EXPECT_EQ(r.answer.view.session, session);
