@@ -564,6 +564,17 @@ TEST(room_core, an_offer_that_nobody_claims_goes_to_the_next) {
   EXPECT_EQ(room.view(third).state, seat_state::offered);
 }
 
+TEST(room_core, an_offer_that_ended_while_the_room_was_away_can_still_be_claimed) {
+  a_room room{counters(1)};
+  weir::room_image image{.epoch = 1};
+  image.lanes.push_back({.reserved = 10, .tail = 1});
+  image.lanes[0].gone.push_back({0, {1}});
+  image.sessions.push_back({.state = seat_state::offered, .since = room.now - 60s, .until = room.now - 30s});
+  room.core.begin(image, room.now, room.fx);
+  room.wait(29s);
+  EXPECT_EQ(room.claim({0, 0}).why, room_refusal::none);
+}
+
 TEST(room_core, a_lapsed_offer_may_come_again_once_or_at_the_end_of_the_line) {
   weir::room_config config = counters(1);
   config.lapsed = weir::after_lapse::requeue_front;
