@@ -33,8 +33,8 @@ namespace detail {
 template <class Handler>
 class room_call : public room_request {
   using executor_type = boost::asio::associated_executor_t<Handler>;
-  using allocator_type = typename std::allocator_traits<
-      boost::asio::associated_allocator_t<Handler>>::template rebind_alloc<room_call>;
+  using allocator_type =
+      typename std::allocator_traits<boost::asio::associated_allocator_t<Handler>>::template rebind_alloc<room_call>;
 
  public:
   template <class Ask>
@@ -62,9 +62,8 @@ class room_call : public room_request {
     const room_answer a = self.answer;
     auto working = self.working_;
     boost::asio::post(working.get_executor(),
-                      boost::asio::bind_executor(working.get_executor(), [handler = self.take(), a]() mutable {
-                        std::move(handler)(a);
-                      }));
+                      boost::asio::bind_executor(working.get_executor(),
+                                                 [handler = self.take(), a]() mutable { std::move(handler)(a); }));
   }
   /// This is gone afterwards.
   Handler take() noexcept {
