@@ -292,6 +292,7 @@ TEST_F(waiting_room, a_turn_can_be_waited_for_in_process) {
   EXPECT_FALSE(room.wait_turn(turn, {second, 0, 0}));
   EXPECT_TRUE(room.wait_turn(other, {second, 0, 0}));
   EXPECT_EQ(other.answer.why, room_refusal::duplicate);
+  EXPECT_FALSE(room.withdraw(other, {second, 0, 0})) << "it is not this one that waits";
   EXPECT_FALSE(room.wait_turn(given_up, {third, 0, 0}));
   EXPECT_TRUE(room.withdraw(given_up, {third, 0, 0}));
   EXPECT_FALSE(room.withdraw(given_up, {third, 0, 0}));
