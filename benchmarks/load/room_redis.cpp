@@ -11,12 +11,14 @@
 #include <weir/room/waiting_room.hpp>
 
 #include <hiredis/hiredis.h>
+#include <malloc.h>
 
+#include <malloc.h>
 #include <array>
 #include <chrono>
+
 #include <cstdint>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -32,11 +34,10 @@ struct settings {
   double rounds = 5;
 };
 
-double resident_bytes() {
-  std::ifstream statm{"/proc/self/statm"};
-  double all = 0, resident = 0;
-  statm >> all >> resident;
-  return resident * 4096;
+/// Of the heap, in use. What is resident says nothing where memory is used a second time.
+double allocated_bytes() {
+  const auto heap = mallinfo2();
+  return static_cast<double>(heap.uordblks + heap.hblkhd);
 }
 
 /// Thousands per second.
@@ -127,7 +128,7 @@ numbers of_weir(const settings& s) {
   config.capacity = 100'000'000;
   config.manual = true;
   const auto users = static_cast<std::uint64_t>(s.users);
-  const double before = resident_bytes();
+  const double before = allocated_bytes();
   weir::waiting_room<weir::hmac_signer> room{config, keys};
   numbers n;
   auto begin = clock.now();
@@ -137,7 +138,7 @@ numbers of_weir(const settings& s) {
     if (room.ticket_for(r.answer.view.seat).view().empty()) throw std::runtime_error{"no ticket"};
   }
   n.joins = rate(s.users, clock.now() - begin);
-  n.bytes = (resident_bytes() - before) / s.users;
+  n.bytes = (allocated_bytes() - before) / s.users;
   weir::random_stream random{1, "ranks"};
   const std::uint64_t asked = std::min<std::uint64_t>(users, 200'000);
   std::uint64_t sum = 0;
