@@ -87,11 +87,11 @@ stop_server() {
   [[ $code == 0 ]] || die "$1: the server ended with code $code; what it said: $results/$1.server.log"
 }
 
-# drive NAME SCENARIO ARGUMENTS…: one measured run of `weir load` against the server, or the gateways before it; its result: $results/NAME.json.
+# drive NAME FILE ARGUMENTS…: one measured run of `weir load` against the server, or the gateways before it; its result: $results/NAME.json.
 drive() {
-  local name=$1 scenario=$2 code=0
+  local name=$1 file=$2 code=0
   shift 2
-  "$bin/weir" load "$scenario" --target "$targets" --json "$results/$name.json" "$@" >"$results/$name.txt" &
+  "$bin/weir" load "$file" --target "$targets" --json "$results/$name.json" "$@" >"$results/$name.txt" &
   driver=$!
   wait "$driver" || code=$?
   driver=''
