@@ -168,6 +168,8 @@ TEST(TicketingRoom, SurvivesItsProcess) {
   server_process again{arguments};
   client c{again.port()};
   EXPECT_EQ(send(c, "GET", "/concert/451/date", bearer(tokens[0])).status, 200u) << "who was inside is";
+  // A join that the file has not seen yet is known again by its token.
+  EXPECT_EQ(number(send(c, "GET", "/user/2/queue/token", bearer(tokens[1])), "position"), 1);
   const answer third = send(c, "GET", "/user/3/queue/token", bearer(tokens[2]));
   EXPECT_EQ(third.status, 200u) << third.body;
   EXPECT_EQ(number(third, "position"), 2) << "who waited waits, where it was";

@@ -210,7 +210,8 @@
     closeQuestion();
     want(act);
   });
-  $("question").addEventListener("close", () => { asked = null; });
+  // Told a moment later, when the next question may be open already.
+  $("question").addEventListener("close", () => { if (!$("question").open) asked = null; });
 
   // What the browser tells.
 
