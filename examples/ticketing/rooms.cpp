@@ -1,7 +1,5 @@
 #include "rooms.hpp"
 
-#include "counters.hpp"
-
 #include <weir/asio/room_requests.hpp>
 #include <weir/http/room_credentials.hpp>
 
@@ -82,7 +80,7 @@ bool is_operator(const weir::http_request& r, const std::string& token) {
     }
     if (!weir::same_but_for_case(h.name, "Cookie")) continue;
     const auto at = h.value.find(cookie);
-    if (at != h.value.npos) {
+    if (at != h.value.npos && (at == 0 || h.value[at - 1] == ' ' || h.value[at - 1] == ';')) {
       shown = h.value.substr(at + cookie.size());
       shown = shown.substr(0, shown.find(';'));
     }

@@ -29,7 +29,6 @@ class serial_station {
   task<void> visit() {
     if (time_ == weir::duration::zero()) co_return;
     ++inside_;
-    ++visits_;
     const auto now = weir::time_point(clock::now());
     const auto takes = std::chrono::duration_cast<weir::duration>(time_ * (1 + static_cast<double>(inside_) / 12'000));
     free_at_ = std::max(free_at_, now) + takes;
@@ -38,7 +37,6 @@ class serial_station {
     co_await done.async_wait(boost::asio::redirect_error(use_task, cut));
     --inside_;
   }
-  [[nodiscard]] std::uint64_t visits() const noexcept { return visits_; }
 
  private:
   using clock = std::chrono::steady_clock;
@@ -47,7 +45,7 @@ class serial_station {
   weir::duration time_;
   executor_type executor_;
   weir::time_point free_at_{};
-  std::uint64_t inside_ = 0, visits_ = 0;
+  std::uint64_t inside_ = 0;
 };
 
 /// All at a time share it (processor sharing), and the more there are, the less it does in all: `rate / (1 + n / 107)` per
@@ -70,7 +68,6 @@ class shared_station {
     co_await mine->async_wait(boost::asio::redirect_error(use_task, cut));
   }
   [[nodiscard]] std::uint64_t visits() const noexcept { return visits_; }
-  [[nodiscard]] std::size_t inside() const noexcept { return jobs_.size(); }
   /// What is left undone stays so: nothing keeps the io_context running.
   void end() noexcept { wake_.cancel(); }
 
