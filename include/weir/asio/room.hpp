@@ -61,8 +61,11 @@ class room_driver {
   // What a wait in it needs.
 
   [[nodiscard]] std::optional<answer> wait(operation& op, const room_wait& wanted) {
-    auto ended = op.begin(room_, shared_->deadlines, wanted);
-    if (!ended && wanted.deadline != never) shared_->wake_at(wanted.deadline);
+    // While it waits it may end on another thread, and `wanted`, and the driver, go with it.
+    const time_point deadline = wanted.deadline;
+    const std::shared_ptr<shared> stays = shared_;
+    auto ended = op.begin(room_, stays->deadlines, wanted);
+    if (!ended && deadline != never) stays->wake_at(deadline);
     return ended;
   }
   bool cancel(operation& op) noexcept { return operation::give_up(*op.control_, wait_outcome::cancelled); }

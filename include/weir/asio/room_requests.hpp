@@ -9,8 +9,9 @@
 /// a = co_await weir::async_claim(room, seat.holder, boost::asio::use_awaitable);
 /// ```
 /// Completion signature: `void(weir::room_answer)`, on the handler's associated executor, never inline. Without a
-/// cancellation: what is decided is being written down. Thread-safe; the room outlives the operation. One allocation each,
-/// by the handler's allocator. Out of memory while an answer is on its way: std::terminate.
+/// cancellation: what is decided is being written down. Thread-safe; the room outlives the operation. Memory by the
+/// handler's allocator, and freed before the handler runs. Errors: std::bad_alloc, to who begins it, and nothing has
+/// changed; where that is `co_await`, and while an answer is on its way: std::terminate.
 
 #include <weir/room/room_core.hpp>
 #include <weir/room/room_effects.hpp>
@@ -18,21 +19,36 @@
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
-#include <boost/asio/bind_executor.hpp>
-#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/system_executor.hpp>
+#include <boost/asio/prefer.hpp>
 
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 namespace weir::inline v0 {
 namespace detail {
 
+/// An answer on its way to its handler.
+template <class Handler>
+struct room_answer_delivery {
+  using allocator_type = boost::asio::associated_allocator_t<Handler>;
+
+  void operator()() { std::move(handler)(answer); }
+  [[nodiscard]] allocator_type get_allocator() const noexcept { return boost::asio::get_associated_allocator(handler); }
+
+  Handler handler;
+  room_answer answer;
+};
+
 /// A request and who is to be told. Owns itself from `start` on.
 template <class Handler>
 class room_call : public room_request {
-  using executor_type = boost::asio::associated_executor_t<Handler>;
+  // Not an executor_work_guard, which knows no strand<any_io_executor>.
+  using working_executor =
+      std::decay_t<decltype(boost::asio::prefer(std::declval<const boost::asio::associated_executor_t<Handler>&>(),
+                                                boost::asio::execution::outstanding_work.tracked))>;
   using allocator_type =
       typename std::allocator_traits<boost::asio::associated_allocator_t<Handler>>::template rebind_alloc<room_call>;
 
@@ -53,17 +69,20 @@ class room_call : public room_request {
   }
 
  private:
-  explicit room_call(Handler h) : handler_(std::move(h)), working_(boost::asio::get_associated_executor(handler_)) {
+  explicit room_call(Handler h)
+      : handler_(std::move(h)),
+        working_(boost::asio::prefer(boost::asio::get_associated_executor(handler_),
+                                     boost::asio::execution::outstanding_work.tracked)) {
     complete = completed;
   }
 
   static void completed(room_request& r) noexcept {
     auto& self = static_cast<room_call&>(r);
     const room_answer a = self.answer;
-    auto working = self.working_;
-    boost::asio::post(working.get_executor(),
-                      boost::asio::bind_executor(working.get_executor(),
-                                                 [handler = self.take(), a]() mutable { std::move(handler)(a); }));
+    const working_executor until_posted = self.working_;
+    room_answer_delivery<Handler> delivery{self.take(), a};
+    const auto executor = boost::asio::get_associated_executor(delivery.handler);
+    boost::asio::post(executor, std::move(delivery));
   }
   /// This is gone afterwards.
   Handler take() noexcept {
@@ -75,7 +94,7 @@ class room_call : public room_request {
   }
 
   Handler handler_;
-  boost::asio::executor_work_guard<executor_type> working_;
+  working_executor working_;  // the handler's; counts as work of its context
 };
 
 /// `ask(request)`: whether it is answered at once. Errors: those of `ask`, to the initiator.

@@ -4,11 +4,11 @@
 
 #include <weir/asio/room_entry.hpp>
 #include <weir/core/error.hpp>
+#include <weir/core/name.hpp>
 #include <weir/core/time.hpp>
 #include <weir/queue/wait_node.hpp>
 #include <weir/room/room_effects.hpp>
 
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -36,28 +36,29 @@ struct turn_control {
 
 template <class Room>
 struct turn_deadlines {
-  using map = std::multimap<time_point, std::shared_ptr<turn_control<Room>>>;
+  // By address too: thousands may wait until the same instant.
+  using key = std::pair<time_point, const turn_control<Room>*>;
+  using map = std::map<key, std::shared_ptr<turn_control<Room>>>;
 
   std::mutex mutex;
   map pending;  // guarded by mutex
 
   [[nodiscard]] time_point next() {
     std::lock_guard lock{mutex};
-    return pending.empty() ? never : pending.begin()->first;
+    return pending.empty() ? never : pending.begin()->first.first;
   }
   void add(time_point t, std::shared_ptr<turn_control<Room>> control) {
     std::lock_guard lock{mutex};
-    pending.emplace(t, std::move(control));
+    const key at{t, control.get()};
+    pending.emplace(at, std::move(control));
   }
   void remove(time_point t, const turn_control<Room>* control) noexcept {
     std::lock_guard lock{mutex};
-    const auto [first, last] = pending.equal_range(t);
-    const auto found = std::find_if(first, last, [&](const auto& each) { return each.second.get() == control; });
-    if (found != last) pending.erase(found);
+    pending.erase({t, control});
   }
   [[nodiscard]] std::shared_ptr<turn_control<Room>> take_late(time_point now) {
     std::lock_guard lock{mutex};
-    if (pending.empty() || pending.begin()->first > now) return nullptr;
+    if (pending.empty() || pending.begin()->first.first > now) return nullptr;
     auto late = std::move(pending.begin()->second);
     pending.erase(pending.begin());
     return late;
@@ -77,12 +78,17 @@ class turn_operation : public wait_node {
 
   [[nodiscard]] answer take() noexcept {
     if (entry_) return answer{boost::system::in_place_value, std::move(*entry_)};
-    return answer{boost::system::in_place_error, rejection{why_, room_->name(), retry_after_, {}}};
+    return refusal();
   }
 
  protected:
   void keep(room_entry<Room>&& entry) noexcept { entry_.emplace(std::move(entry)); }
-  void refund() noexcept { entry_.reset(); }
+  /// Gives a turn that nobody took back: the wait then counts as cancelled.
+  void refund() noexcept {
+    if (!entry_) return;
+    why_ = errc::cancelled;
+    entry_.reset();
+  }
 
  private:
   template <class, class>
@@ -94,6 +100,7 @@ class turn_operation : public wait_node {
 
   std::optional<answer> begin(Room& room, turn_deadlines<Room>& deadlines, const room_wait& wanted) noexcept {
     room_ = &room;
+    name_ = room.name();
     deadlines_ = &deadlines;
     where = state::waiting;
     request_.operation = this;
@@ -146,15 +153,17 @@ class turn_operation : public wait_node {
     forget();
     see_answer();
     where = state::ended;
-    if (why_ == errc{}) return take();
-    return answer{boost::system::in_place_error, rejection{why_, room_->name(), retry_after_, {}}};
+    return take();
   }
   std::optional<answer> given_up(wait_outcome how) {
     deadlines_->remove(deadline, control_.get());
     if (joined_) (void)room_->leave(who_);
     why_ = to_errc(how);
     where = state::ended;
-    return answer{boost::system::in_place_error, rejection{why_, room_->name(), {}, {}}};
+    return refusal();
+  }
+  [[nodiscard]] answer refusal() const noexcept {
+    return answer{boost::system::in_place_error, rejection{why_, name_, retry_after_, {}}};
   }
 
   void see_answer() noexcept {
@@ -228,6 +237,7 @@ class turn_operation : public wait_node {
   }
 
   Room* room_ = nullptr;
+  weir::name name_;  // of the room, which a refusal on its way to its handler may outlive
   turn_deadlines<Room>* deadlines_ = nullptr;
   std::shared_ptr<turn_control<Room>> control_;
   request request_;

@@ -4,20 +4,25 @@
 
 #include <support/slow_room_store.hpp>
 
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -116,6 +121,62 @@ TEST_F(room_driver, a_slot_cancels_the_wait_and_a_seat_of_ones_own_stays) {
   ASSERT_TRUE(run_until([&] { return why.has_value(); }));
   EXPECT_EQ(why, weir::errc::cancelled);
   EXPECT_EQ(room.snapshot().waiting, 1U);
+}
+
+TEST_F(room_driver, a_turn_that_is_unwanted_before_it_is_told_is_given_back) {
+  room_type room{counters(1), keys};
+  driver_type driver{room, context.get_executor()};
+  asio::cancellation_signal signal;
+  std::optional<weir::errc> why;
+  weir::async_wait_turn(driver, weir::room_join{}, weir::never,
+                        asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(context, [&](answer a) {
+                                                       ASSERT_FALSE(a);
+                                                       why = static_cast<weir::errc>(a.error().code().value());
+                                                     })));
+  ASSERT_EQ(room.snapshot().active, 1U) << "its turn came at once";
+  signal.emit(asio::cancellation_type::terminal);
+  ASSERT_TRUE(run_until([&] { return why.has_value(); }));
+  EXPECT_EQ(why, weir::errc::cancelled);
+  EXPECT_EQ(room.snapshot().active, 0U);
+}
+
+TEST_F(room_driver, a_refusal_may_be_told_when_the_room_has_gone) {
+  std::optional<weir::rejection> why;
+  asio::cancellation_signal signal;
+  {
+    weir::room_config config = counters(1);
+    config.name = "gone";
+    room_type room{config, keys};
+    driver_type driver{room, context.get_executor()};
+    weir::room_request first;
+    ASSERT_TRUE(room.join(first, {}));
+    weir::async_wait_turn(
+        driver, weir::room_join{}, weir::never,
+        asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(context, [&](answer a) { why = a.error(); })));
+    signal.emit(asio::cancellation_type::terminal);
+  }
+  context.run();
+  ASSERT_TRUE(why);
+  EXPECT_EQ(why->code(), weir::errc::cancelled);
+  EXPECT_EQ(why->policy(), "gone");
+}
+
+TEST_F(room_driver, waits_until_the_same_instant_all_end_then) {
+  room_type room{counters(1), keys};
+  driver_type driver{room, context.get_executor()};
+  weir::room_request first;
+  ASSERT_TRUE(room.join(first, {}));
+  const weir::time_point closing = room.now() + 30ms;
+  int late = 0;
+  for (int i = 0; i < 50; ++i) {
+    weir::async_wait_turn(driver, weir::room_join{}, closing, asio::bind_executor(context, [&](answer a) {
+                            ASSERT_FALSE(a);
+                            EXPECT_EQ(a.error().code(), weir::errc::wait_timeout);
+                            ++late;
+                          }));
+  }
+  ASSERT_TRUE(run_until([&] { return late == 50; }));
+  EXPECT_EQ(room.snapshot().waiting, 0U);
 }
 
 TEST_F(room_driver, what_a_room_refuses_is_an_error) {
@@ -289,6 +350,45 @@ TEST_F(room_driver, a_request_is_answered_on_the_executor_of_its_handler_never_i
   context.run();
   ASSERT_TRUE(claimed);
   EXPECT_EQ(claimed->view.session, joined->view.session) << "the session that it has";
+}
+
+/// Counts what a handler's allocator is asked for.
+template <class T>
+struct counting {
+  using value_type = T;
+  explicit counting(std::pair<int, int>& n) : taken_and_freed(&n) {}
+  template <class U>
+  counting(const counting<U>& other) : taken_and_freed(other.taken_and_freed) {}
+  T* allocate(std::size_t n) {
+    ++taken_and_freed->first;
+    return std::allocator<T>{}.allocate(n);
+  }
+  void deallocate(T* p, std::size_t n) {
+    ++taken_and_freed->second;
+    std::allocator<T>{}.deallocate(p, n);
+  }
+  template <class U>
+  bool operator==(const counting<U>& other) const {
+    return taken_and_freed == other.taken_and_freed;
+  }
+  std::pair<int, int>* taken_and_freed;
+};
+
+TEST_F(room_driver, a_request_takes_the_executor_and_the_memory_of_its_handler) {
+  room_type room{counters(1), keys};
+  const asio::strand<asio::any_io_executor> strand{context.get_executor()};
+  int on_strand = 0;
+  const auto note = [&](const weir::room_answer&) { on_strand += strand.running_in_this_thread() ? 1 : 0; };
+  weir::async_join(room, {}, asio::bind_executor(strand, note));
+  std::pair<int, int> memory;
+  bool is_free = false;
+  auto told = [&](const weir::room_answer&) { is_free = memory.first == memory.second; };
+  weir::async_join(room, {}, asio::bind_allocator(counting<void>{memory}, asio::bind_executor(context, told)));
+  EXPECT_EQ(on_strand, 0);
+  context.run();
+  EXPECT_EQ(on_strand, 1);
+  EXPECT_EQ(memory.first, 2) << "for the request, and for its answer on the way";
+  EXPECT_TRUE(is_free) << "the handler may begin the next one with it";
 }
 
 TEST_F(room_driver, a_request_that_waits_for_its_store_keeps_its_context_at_work) {
