@@ -33,7 +33,10 @@
     same(etaInWords(en, {p50: 41, p90: 59}), "45–60 seconds");
     same(etaInWords(en, {p50: 40, p90: 61}), "1–2 minutes");
     same(etaInWords(ko, {p50: 300, p90: 430}), "5~8분");
-    same(etaInWords(en, {p50: 3500, p90: 7300}), "59 minutes – 2 h 2 min");
+    same(etaInWords(en, {p50: 3500, p90: 7300}), "1 h – 2 h 10 min");
+    same([etaInWords(en, {p50: 3000, p90: 3600}), etaInWords(ko, {p50: 3601, p90: 4200})], ["50–60 minutes", "약 1시간 10분"]);
+    same(etaInWords(ko, {p50: 20000, p90: 30000}), "6시간 ~ 9시간");
+    same(etaInWords(en, {p50: 300000, p90: 430000}), "4 days – 5 days");
     same(etaInWords(ko, {p50: 170, p90: 175}), "약 3분");
   });
   check("countdowns never show nothing while there is time", () => {
@@ -111,11 +114,45 @@
     same(due(online(offline(waiting(), at), at + 10), at + 10).at, at + 2000 + slack, "back online, but not before the hint");
     same(answered(fan, "look", ok(view("waiting", {position: 8})), now).trouble, null);
   });
+  check("only questions wait for the hint: what a fan wants done is tried again soon", () => {
+    const gone = {status: 0, body: null, again: null};
+    const offered = answered(waiting(), "look", ok(view("offered", {poll_after_ms: 20000, offer_expires_at: iso(at + 30000)})), at);
+    const failed = answered(offered, "claim", gone, at + 100, 0.5);
+    same(due(failed, at + 100), {at: at + 1100, what: "claim"});
+    same(due(online(failed, at + 200), at + 200), {at: at + 200, what: "claim"});
+    same([troubleText(failed, at, at, en).includes("kept"), troubleText(answered(waiting(), "look", gone, at), at, at, en).includes("kept")],
+         [false, true], "an offer runs out");
+  });
+  check("a seat whose place the page has forgotten is not a page without words", () => {
+    const fan = answered({...freshFan(), status: {state: "open"}}, "look", {status: 429, body: {error: "early"}, again: 40000}, at);
+    const screen = screenOf(fan, at, at, {title: {en: "X"}, link: ""}, en);
+    same([fan.phase, screen.heading, due(fan, at).at], ["loading", "Your place is kept", at + 40000 + slack]);
+    same(screen.lead, "You will see it in 41 seconds. There is nothing to do until then.");
+  });
+  check("when it opens is told by the room's clock, whatever the device's says", () => {
+    const opening = {state: "prequeue", opens_at: iso(at + 90000), as_of: iso(at), seed: null};
+    for (const wrong of [-3600000, 0, 3600000]) {
+      const fan = answered({...freshFan(), phase: "outside"}, "status", ok(opening), at + wrong);
+      const screen = later => screenOf(fan, at + wrong + later, at + wrong + later, {title: {en: "X"}, link: ""}, en);
+      same([screen(0).number.value, screen(30000).number.value, screen(91000).lead], ["1:30", "1:00", en("drawing")], wrong);
+      const closed = screenOf({...fan, status: {...opening, state: "closed"}}, at + wrong, at + wrong, {title: {en: "X"}, link: ""}, en);
+      same(closed.number.value, "1:30", "closed until then");
+    }
+    same(answered(waiting(), "look", ok(view("prequeued", {as_of: iso(at + 5000)})), at).roomAhead, 5000, "views tell it too");
+  });
+  check("outside: what one has to know before one joins", () => {
+    const screen = (state, room = {}) => screenOf({...freshFan(), phase: "outside", status: {state, waiting: 2}}, at, at,
+        {title: {en: "X"}, link: "", ...room}, en);
+    same([screen("open").reason, screen("paused").reason === en("join_paused"), screen("paused").main.act], [null, true, "join"]);
+    same([screen("open", {cookies: false}).main ?? null, screen("open", {cookies: false}).lead], [null, en("no_cookies")]);
+    same(screenOf(endedAs(waiting(), "lapsed"), at, at, {title: {en: "X"}, link: ""}, en).title, "Your time to enter has passed – X");
+  });
   check("turn, offer, door, inside", () => {
     const offered = answered(waiting(), "look", ok(view("offered", {offer_expires_at: iso(at + 30000)})), at + 50000);
     same([offered.phase, offered.offerEnds], ["offered", at + 80000], "by the room's clock");
     const held = answered(offered, "claim", {status: 202, body: view("offered", {poll_after_ms: 400, reason: "rate"}), again: 400}, at);
     same([held.phase, due(held, at)], ["holding", {at: at + 400 + slack, what: "claim"}]);
+    same(due(restored(JSON.parse(JSON.stringify(keptOf(held))), at + 10), at + 10).what, "claim", "after a reload at the door");
     const inside = answered(held, "claim", ok(view("active", {session_expires_at: iso(at + 600000)})), at);
     same([inside.phase, inside.sessionEnds, keptOf(inside).phase], ["active", at + 600000, "active"]);
     same(due(hidden(inside, at), at), {at: at + 600300, what: "look"});
@@ -154,12 +191,15 @@
     same([join(403, "rejected").ended, join(409, "duplicate").ended], ["rejected", "duplicate"]);
     same(join(423, "closed", null, {opens_at: null}).status.state, "closed");
     same(due(join(503, "store", 1500), at).what, "join", "tried again by itself");
+    same([due(join(409, "in_progress", 1000), at).what, join(409, "in_progress", 1000).refusal], ["join", null], "the first try goes on");
   });
   check("tabs share what they hear", () => {
     const mine = waiting(), theirs = answered(waiting(), "look", ok(view("waiting", {position: 6})), at + 3000);
     const fan = overheard(mine, JSON.parse(JSON.stringify(keptOf(theirs))), at + 3001, 0.5);
     same([fan.view.position, due(fan, at).at], [6, at + 5000 + slack + 1500]);
     same(overheard(fan, keptOf(mine), at + 4000, 0).view.position, 6, "not what is older");
+    const ahead = {...keptOf(theirs), seenAt: at + 3600000, notBefore: at + 3602000};
+    same(due(overheard(mine, ahead, at + 4000, 0), at + 4000).at, at + 7000 + slack, "the clock was set between two tabs");
   });
   check("who is next is told to stay only while somebody is let in", () => {
     const lead = reason => screenOf(waiting({position: 1, reason}), at, at, {title: {en: "X"}, link: ""}, en).lead;

@@ -1,7 +1,7 @@
 // The fan's page: puts the screen into the document, asks the room when it is time, and remembers across reloads.
 (() => {
   const $ = id => document.getElementById(id);
-  const room = roomOfPage();
+  const room = {...roomOfPage(), cookies: navigator.cookieEnabled};
   const path = "/rooms/" + encodeURIComponent(room.name);
   const memory = "weir.fan." + room.name;
   const requests = {
@@ -51,7 +51,8 @@
     if (what === "join") headers["Idempotency-Key"] = joinKey ??= randomKey();  // the same until the room has answered
     const [method, end] = requests[what];
     const answer = await ask(method, path + end, {headers});
-    if (what === "join" && answer.status !== 0 && answer.status < 500) joinKey = null;
+    const answersJoin = answer.status !== 0 && answer.status < 500 && answer.body?.error !== "in_progress";
+    if (what === "join" && answersJoin) joinKey = null;
     become(answered(fan, what, answer, clock(), Math.random()));
     const next = wish;
     wish = null;
@@ -230,7 +231,12 @@
     if (e.newValue === null) send("look");  // another tab has left
     else become(overheard(fan, recall(), clock(), Math.random()));
   });
-  addEventListener("pageshow", e => { if (e.persisted) schedule(); });
+  // As it was left, perhaps long ago: streams are closed by then, and other tabs were not heard.
+  addEventListener("pageshow", e => {
+    if (!e.persisted) return;
+    hangUp();
+    become(overheard(shown(fan, clock()), recall(), clock(), Math.random()));
+  });
 
   languageSwitch(chosen => {
     say = chosen;

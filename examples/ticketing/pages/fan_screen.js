@@ -13,21 +13,24 @@ function screenOf(fan, now, wall, room, say) {
 }
 
 const screens = {
-  loading: ({say}) => ({heading: say("loading"), waits: true}),
+  loading: ({fan, now, say}) => fan.notBefore - now > 2000  // its seat is known, but the room wants to be left alone
+    ? {heading: say("soon_heading"), lead: say("soon_lead", {time: inWords(say, (fan.notBefore - now) / 1000)}), waits: true}
+    : {heading: say("loading"), waits: true},
 
   absent: ({say}) => ({tone: "ended", heading: say("absent_heading"), lead: say("absent_lead"),
                        main: {link: "/", text: say("home")}}),
 
-  outside({fan, now, wall, say, title}) {
+  outside({fan, now, wall, room, say, title}) {
     const status = fan.status ?? {};
     if (status.state === "closed" || status.state === "draining") {
-      const opens = status.opens_at && Date.parse(status.opens_at) > wall;
+      const opens = untilOpening(fan, now);
       return {
         heading: say("closed_heading"), lead: say("closed_lead"),
-        number: opens ? {label: say("opens_in"), value: countdown(say, Date.parse(status.opens_at) - wall)} : null};
+        number: opens > 0 ? {label: say("opens_in"), value: countdown(say, opens), timer: true} : null};
     }
     const main = {act: "join", text: say("join"), disabled: false};
-    let reason = null, refused = false;
+    let reason = status.state === "paused" ? say("join_paused") : null, refused = false;
+    if (room.cookies === false) return {heading: say("outside_heading", {title}), lead: say("no_cookies")};
     if (fan.refusal && fan.refusal.until > now) {
       const time = inWords(say, (fan.refusal.until - now) / 1000);
       reason = `${say(fan.refusal.kind)} ${say("again_in", {time})}`;
@@ -37,7 +40,7 @@ const screens = {
     if (status.state === "prequeue") {
       if (!main.disabled) main.text = say("early_join");
       return {heading: say("early_heading", {title}), lead: say("early_lead"), main, reason, draw: drawOf(fan),
-              ...opening(status, wall, say)};
+              ...opening(fan, now, wall, say)};
     }
     const heading = say("outside_heading", {title});
     if (status.state === "passthrough") {
@@ -51,9 +54,9 @@ const screens = {
       steps: refused ? [] : [say("step_join"), say("step_wait"), say("step_enter")]};
   },
 
-  prequeued: ({fan, wall, say}) => ({
+  prequeued: ({fan, now, wall, say}) => ({
     heading: say("prequeued_heading"), lead: say("prequeued_lead"), draw: drawOf(fan), foot: say("keep_open"),
-    reason: fan.view.reason === "not_open" ? null : reasonOf(fan, say), ...opening(fan.status ?? {}, wall, say), quiet: leaving(say)}),
+    reason: fan.view.reason === "not_open" ? null : reasonOf(fan, say), ...opening(fan, now, wall, say), quiet: leaving(say)}),
 
   waiting({fan, say, title}) {
     const {position, eta_s: eta, total_waiting: total} = fan.view;
@@ -92,10 +95,11 @@ const screens = {
       quiet: {act: "complete", text: say("done"), ask: ["done_question", "done_text", "done_yes", "done_no"]}};
   },
 
-  ended({fan, say}) {
+  ended({fan, say, title}) {
     const act = fan.ended === "abandoned" ? {act: "look", text: say("take_back")} : {act: "join", text: say("rejoin")};
     if (fan.busy === "join" || fan.trouble?.what === "join") Object.assign(act, {text: say("joining"), disabled: true});
-    return {tone: "ended", heading: say(fan.ended + "_heading"), lead: say(fan.ended + "_lead"),
+    const heading = say(fan.ended + "_heading");
+    return {tone: "ended", heading, lead: say(fan.ended + "_lead"), title: `${heading} – ${title}`,
             main: fan.ended === "duplicate" ? null : act};
   },
 };
@@ -108,12 +112,12 @@ function reasonOf(fan, say) {
   return words.en["why_" + reason] ? say("why_" + reason) : null;
 }
 
-function opening(status, wall, say) {
-  if (!status.opens_at) return {};
-  const opens = Date.parse(status.opens_at);
-  if (opens <= wall) return {lead: say("drawing"), waits: true};
-  return {number: {label: say("opens_in"), value: countdown(say, opens - wall), timer: true},
-          facts: [["", say("opens_at", {time: timeOfDay(say, opens, wall)})]]};
+function opening(fan, now, wall, say) {
+  const left = untilOpening(fan, now);
+  if (left === null) return {};
+  if (left <= 0) return {lead: say("drawing"), waits: true};
+  return {number: {label: say("opens_in"), value: countdown(say, left), timer: true},
+          facts: [["", say("opens_at", {time: timeOfDay(say, Date.parse(fan.status.opens_at), wall)})]]};
 }
 
 function drawOf(fan) {
@@ -129,7 +133,8 @@ function troubleText(fan, now, wall, say) {
   const t = fan.trouble;
   if (!t) return null;
   const parts = [say(t.kind)];
-  if (isLive(fan.phase)) parts.push(say("kept_as_of", {time: timeWithSeconds(say, wall - (now - fan.seenAt))}));
+  if (isInLine(fan.phase) || fan.phase === "active") parts.push(  // an offer runs out
+      say("kept_as_of", {time: timeWithSeconds(say, wall - (now - fan.seenAt))}));
   parts.push(fan.busy ? say("retrying") : say("retry_in", {time: inWords(say, (t.retryAt - now) / 1000)}));
   return parts.join(" ");
 }

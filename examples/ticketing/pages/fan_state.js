@@ -27,6 +27,7 @@ function freshFan() {
     start: null,        // the first position
     status: null,       // the room's public status,
     statusAt: -Infinity,
+    roomAhead: null,    // of the room's clock to this one: nobody's device is asked what time it is
     refusal: null,      // of a join: {kind: full | often, until}
     notice: null,       // {kind, ...}: one thing that happened
     trouble: null,      // {kind: offline | unreachable | server, tries, retryAt, what}
@@ -42,14 +43,21 @@ function freshFan() {
 function keptOf(fan) {
   if (!isLive(fan.phase)) return null;
   const {phase, view, seenAt, hint, notBefore, start} = fan;
-  return {phase: phase === "holding" ? "offered" : phase, view, seenAt, hint, notBefore, start};
+  return {phase, view, seenAt, hint, notBefore, start};
 }
 function restored(kept, now) {
   const fan = freshFan();
-  if (!kept?.view || !isLive(kept.phase) || !(kept.seenAt <= now + 1000)) return fan;
+  if (!kept?.view || !isLive(kept.phase) || !(kept.seenAt <= now + 1000)) return fan;  // or the clock was set back
   const {phase, view, seenAt, hint, notBefore, start} = kept;
   // A clock that was set back must not keep the page from asking.
   return {...fan, phase, view, seenAt, hint, start, notBefore: Math.min(notBefore, now + hint), ...endsOf(view, seenAt)};
+}
+
+const aheadOf = (asOf, now) => { const at = Date.parse(asOf); return Number.isNaN(at) ? null : at - now; };
+// Until the room opens, in ms, by its own clock; null: it does not open by itself.
+function untilOpening(fan, now) {
+  const opens = Date.parse(fan.status?.opens_at ?? "");
+  return Number.isNaN(opens) || fan.roomAhead === null ? null : opens - (now + fan.roomAhead);
 }
 
 function endsOf(view, at) {
@@ -61,7 +69,7 @@ function endsOf(view, at) {
 function adopted(fan, view, now, again = view.poll_after_ms) {
   const next = {
     ...fan, view, seenAt: now, hint: again ?? 0, notBefore: now + (again ?? 0) + slack, trouble: null, refusal: null,
-    ended: null, away: null, ...endsOf(view, now)};
+    ended: null, away: null, roomAhead: aheadOf(view.as_of, now) ?? fan.roomAhead, ...endsOf(view, now)};
   next.phase = isLive(view.state) ? view.state : "ended";
   if (next.phase === "ended") {
     // The room forgets how a seat in its line ended before it forgets that there was one.
@@ -94,10 +102,13 @@ function endedAs(fan, how) {
 function inTrouble(fan, answer, what, now, chance) {
   const tries = (fan.trouble?.tries ?? 0) + 1;
   const wait = Math.min(retryLast, retryFirst * 2 ** (tries - 1)) * (0.75 + 0.5 * chance);
-  const retryAt = Math.max(now + wait, now + (answer.again ?? 0), what === "status" ? 0 : fan.notBefore);
+  const retryAt = Math.max(now + wait, now + (answer.again ?? 0), earliest(what, fan));
   const offline = fan.trouble?.kind === "offline";  // the browser says so, until it says otherwise
   return {...fan, trouble: {kind: answer.status !== 0 ? "server" : offline ? "offline" : "unreachable", tries, retryAt, what}};
 }
+
+// Hints are for questions: what somebody wants done may be tried at any time.
+const earliest = (what, fan) => what === "look" ? fan.notBefore : 0;
 
 // The room answered, or did not (status 0): `what` is status, look, join, claim, leave or complete. `chance`: in [0, 1).
 function answered(was, what, answer, now, chance = 0.5) {
@@ -108,9 +119,13 @@ function answered(was, what, answer, now, chance = 0.5) {
   if (status === 404 && (what === "status" || body?.error === "no_such_room")) return {...fan, phase: "absent", trouble: null};
   if (what === "status") {
     if (status !== 200) return inTrouble(fan, answer, what, now, chance);
-    return {...fan, status: body, statusAt: now, trouble: fan.trouble?.what === "status" ? null : fan.trouble};
+    return {...fan, status: body, statusAt: now, roomAhead: aheadOf(body.as_of, now) ?? fan.roomAhead,
+            trouble: fan.trouble?.what === "status" ? null : fan.trouble};
   }
-  if (what === "join") return joined(held, answer, now);
+  if (what === "join") {
+    if (body?.error === "in_progress") return inTrouble(fan, answer, what, now, chance);  // the first try is still on its way
+    return joined(held, answer, now);
+  }
   if (body?.error === "over" && body.view) return requeued(adopted(fan, body.view, now, null), body, now);
   if (what === "complete" && (status === 401 || status === 410)) return endedAs(fan, "expired");
   switch (status) {
@@ -143,7 +158,7 @@ function joined(fan, answer, now) {
   switch (status) {
     case 200: case 201: return {...adopted({...fan, start: null, phase: "outside", view: null}, body, now, again), notice: null};
     case 403: return endedAs(fan, "rejected");
-    case 409: return body?.error === "in_progress" ? refused("often") : endedAs(fan, "duplicate");
+    case 409: return endedAs(fan, "duplicate");
     case 423: return {...fan, phase: "outside", ended: null, statusAt: -Infinity,
                       status: {...fan.status, state: "closed", opens_at: body?.opens_at ?? null}};
     case 429: return refused("often");
@@ -169,8 +184,7 @@ function offline(fan, now) {
 }
 function online(fan, now) {
   if (!fan.trouble) return fan;
-  const notBefore = fan.trouble.what === "status" ? now : Math.max(now, fan.notBefore);
-  return {...fan, trouble: {...fan.trouble, kind: "unreachable", retryAt: notBefore}};
+  return {...fan, trouble: {...fan.trouble, kind: "unreachable", retryAt: Math.max(now, earliest(fan.trouble.what, fan))}};
 }
 
 // What comes next by itself: {at, what}; null: nothing.
@@ -210,6 +224,7 @@ function due(fan, now) {
 // Another tab has asked for the same seat: what it heard counts here too. `chance` keeps the tabs from asking at once.
 function overheard(fan, kept, now, chance) {
   if (fan.busy || !kept?.view || !(kept.seenAt > fan.seenAt)) return fan;
-  const next = adopted(fan, kept.view, kept.seenAt, kept.hint);
-  return {...next, start: kept.start, notBefore: kept.notBefore + 1000 + 1000 * chance, away: fan.away};
+  const next = adopted(fan, kept.view, Math.min(kept.seenAt, now), kept.hint);  // its clock may be ahead of this one
+  const notBefore = Math.min(kept.notBefore, now + kept.hint + slack);
+  return {...next, start: kept.start, notBefore: notBefore + 1000 + 1000 * chance, away: fan.away};
 }

@@ -37,7 +37,9 @@ function inWords(say, seconds) {
   if (seconds < 60) return say("seconds", {n: Math.max(0, Math.ceil(seconds))});
   const minutes = Math.ceil(seconds / 60);
   if (minutes < 60) return say("minutes", {n: minutes});
-  return say("hours_minutes", {h: Math.floor(minutes / 60), m: minutes % 60});
+  if (minutes >= 48 * 60) return say("days", {n: Math.ceil(minutes / 1440)});
+  const [h, m] = [Math.floor(minutes / 60), minutes % 60];
+  return m === 0 ? say("hours", {n: h}) : say("hours_minutes", {h, m});
 }
 
 // Between the median and the bound, in one unit, as coarse as an estimate is: "10–25 seconds", "about 3 minutes".
@@ -47,9 +49,11 @@ function etaInWords(say, {p50, p90}) {
     const from = up(p50, 5), to = up(p90, 5);
     return from < to ? say("range_seconds", {from, to}) : say("about", {time: inWords(say, to)});
   }
-  const from = up(p50, 60), to = up(p90, 60);
+  // Of hours nobody knows the minutes, of days nobody the hours.
+  const step = p90 <= 3600 ? 60 : p90 <= 6 * 3600 ? 600 : p90 <= 48 * 3600 ? 3600 : 86400;
+  const from = up(p50, step), to = up(p90, step);
   if (from === to) return to === 60 ? say("under_minute") : say("about", {time: inWords(say, to)});
-  if (to < 3600) return say("range_minutes", {from: from / 60, to: to / 60});
+  if (to <= 3600) return say("range_minutes", {from: from / 60, to: to / 60});
   return say("range", {from: inWords(say, from), to: inWords(say, to)});
 }
 

@@ -69,12 +69,13 @@ pages::pages(std::vector<listed_room> rooms) : rooms_(std::move(rooms)) {
     document d{
         .body = std::string(assets::frame_html()),
         .policy = "default-src 'none'; script-src " + source_of(script) + "; style-src " + source_of(style) +
-                  "; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"};
+                  "; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+                  "require-trusted-types-for 'script'; trusted-types 'none'"};
     fill(d.body, "style", style);
     fill(d.body, "content", content);
-    fill(d.body, "rooms", json_of(rooms_));
     fill(d.body, "notes", notes);
     fill(d.body, "script", script);
+    fill(d.body, "rooms", json_of(rooms_));  // last: a title may have anything in it
     return d;
   };
   using namespace assets;

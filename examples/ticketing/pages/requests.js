@@ -3,7 +3,8 @@
 const listedRooms = () => JSON.parse(document.getElementById("rooms").textContent);
 // Of the room whose page this is: {name, title: {en, ko}, link, streams}.
 function roomOfPage() {
-  const name = decodeURIComponent(location.pathname.split("/")[2] ?? "");
+  let name = location.pathname.split("/")[2] ?? "";
+  try { name = decodeURIComponent(name); } catch { /* then that is its name */ }
   return listedRooms().find(room => room.name === name) ?? {name, title: {en: name, ko: name}, link: "", streams: false};
 }
 
@@ -21,7 +22,7 @@ function askAgainAfter(body, retryAfter) {
 async function ask(method, path, {body, headers = {}} = {}) {
   try {
     const answer = await fetch(path, {
-      method, cache: "no-store", signal: AbortSignal.timeout(15000),
+      method, cache: "no-store", signal: AbortSignal.timeout?.(15000),  // Safari before 16 has none
       headers: body === undefined ? headers : {"Content-Type": "application/json", ...headers},
       body: body === undefined ? undefined : JSON.stringify(body)});
     const text = await answer.text();
