@@ -52,12 +52,13 @@ std::optional<json::value> parse(std::string_view body) {
   return ec ? std::nullopt : std::optional{std::move(out)};
 }
 
-/// nullopt: there are no milliseconds.
+/// nullopt: there are no milliseconds. A time that has passed is none: it would be asked again at once, and again.
 std::optional<duration> read_hint(const std::string& pointer, const json::value* document) {
   constexpr double longest_ms = 24 * 3600 * 1e3;
   const json::value* hint = document == nullptr || pointer.empty() ? nullptr : find(*document, pointer);
   if (hint == nullptr || !hint->is_number()) return std::nullopt;
-  const double ms = std::clamp(hint->to_number<double>(), 0.0, longest_ms);
+  const double ms = std::min(hint->to_number<double>(), longest_ms);
+  if (!(ms >= 0)) return std::nullopt;
   return std::chrono::round<duration>(std::chrono::duration<double, std::milli>{ms});
 }
 

@@ -18,7 +18,8 @@ struct answer_findings {
   std::map<std::string, std::string, std::less<>> captured;
   std::string missing;  ///< a capture that the body does not have: its pointer; empty: all are there
   std::uint64_t checks_passed = 0, checks_failed = 0;
-  std::optional<duration> hint;  ///< the pause that the answer asks for, on the server's clock; at most a day
+  /// The pause that the answer asks for, on the server's clock; at most a day. Nothing: it has no number there, or one < 0.
+  std::optional<duration> hint;
 
   [[nodiscard]] bool ok() const noexcept { return missing.empty() && checks_failed == 0; }
 };
@@ -30,7 +31,7 @@ struct answer_findings {
 struct poll_answer {
   enum class word : std::uint8_t { done, wait, given_up };
   poll_answer::word says = word::done;
-  std::optional<duration> hint;  ///< until the next poll, on the server's clock; at most a day
+  std::optional<duration> hint;  ///< until the next poll; as in answer_findings
 };
 
 /// Something that is not JSON says `wait`, as does what meets neither condition. `until` comes before `give_up`.

@@ -23,6 +23,13 @@ std::string milliseconds(duration d) {
   return text;
 }
 
+std::string first_failure(const run_result& run) {
+  for (const step_result& s : run.steps) {
+    if (!s.failures.empty()) return ": " + s.failures.begin()->first;
+  }
+  return {};
+}
+
 }  // namespace
 
 void judge_validity(run_result& run, const validity_limits& limits) {
@@ -60,6 +67,12 @@ void judge_validity(run_result& run, const validity_limits& limits) {
   if (share(v.descriptors_peak, v.descriptors_limit) > limits.descriptors) {
     invalid("File descriptors ran low: " + std::to_string(v.descriptors_peak) + " of " +
             std::to_string(v.descriptors_limit) + ".");
+  }
+  // Refusals are quick: without this, thresholds on latency would pass.
+  std::uint64_t attempts = 0;
+  for (const step_result& s : run.steps) attempts += s.attempts;
+  if (attempts > 0 && v.connections_opened == 0 && v.own_errors.empty()) {
+    invalid("Not one connection to " + run.target + " came about" + first_failure(run) + "; is the server running?");
   }
   for (const auto& [what, count] : v.own_errors) {
     invalid("Errors on the driver's side: " + what + ", " + std::to_string(count) + " times.");

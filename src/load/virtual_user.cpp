@@ -120,7 +120,7 @@ task<virtual_user::called> virtual_user::wait(context& c, const scenario::step& 
   around_.record.wait_begun(c.times, index);
   duration due = begin;
   for (std::uint64_t n = 1;; ++n) {
-    const called answer = co_await call(c, step, index, due);
+    const called answer = co_await call(c, step, index, due, patience_ends);
     if (answer.result != call_result::as_expected) co_return answer;
     if (answer.says == poll_answer::word::done) {
       around_.record.wait_ended(c.times, index, answer.end - begin);
@@ -166,7 +166,8 @@ virtual_user::called virtual_user::conclude(context& c, const scenario::step& st
   return out;
 }
 
-task<virtual_user::called> virtual_user::call(context& c, const scenario::step& step, step_index index, duration due) {
+task<virtual_user::called> virtual_user::call(context& c, const scenario::step& step, step_index index, duration due,
+                                              duration patience_ends) {
   recorder& record = around_.record;
   record.call_begun(c.times, index);
   const std::string request = render(c, step);
@@ -182,8 +183,14 @@ task<virtual_user::called> virtual_user::call(context& c, const scenario::step& 
     const duration end = around_.clock.offset(answer.done);
     call_end ended{index, due, end, verdict::broken, step.timeout};
     if (is_expected(step, answer)) co_return conclude(c, step, ended, answer);
-    const bool again = answer.end == exchange::ending::answered && n < retry.max_attempts &&
-                       std::find(retry.on.begin(), retry.on.end(), answer.status) != retry.on.end();
+    bool again = answer.end == exchange::ending::answered && n < retry.max_attempts &&
+                 std::find(retry.on.begin(), retry.on.end(), answer.status) != retry.on.end();
+    duration wait{};
+    if (again) {
+      wait = retry.wait.delay(static_cast<std::uint32_t>(n), around_.jitter);
+      if (retry.honour_retry_after && answer.retry_after) wait += around_.clock.in_scenario(*answer.retry_after);
+      again = wait < patience_ends - end;
+    }
     if (!again) {
       if (answer.end == exchange::ending::timed_out) ended.result = verdict::timeout;
       if (answer.end == exchange::ending::answered) {
@@ -192,8 +199,6 @@ task<virtual_user::called> virtual_user::call(context& c, const scenario::step& 
       record.call_ended(c.times, ended, 0, all_checks);
       co_return called{call_result::failed};
     }
-    duration wait = retry.wait.delay(static_cast<std::uint32_t>(n), around_.jitter);
-    if (retry.honour_retry_after && answer.retry_after) wait += around_.clock.in_scenario(*answer.retry_after);
     const bool in_time = co_await pause_until(end + wait);
     if (!in_time) {
       record.call_cut(c.times, index, due, around_.now());

@@ -70,7 +70,8 @@ class virtual_user {
     duration end{}, again{};
   };
 
-  task<called> call(context&, const scenario::step&, step_index, duration due);
+  /// `patience_ends`: no attempt is begun after it.
+  task<called> call(context&, const scenario::step&, step_index, duration due, duration patience_ends = duration::max());
   /// Polls until the answer says that the wait is over.
   task<called> wait(context&, const scenario::step&, const scenario::poll&, step_index, duration begin);
   /// What an answer with an expected status comes to; records the call.

@@ -155,6 +155,7 @@ TEST(DriverAtAHostileServer, NobodyListensIsTheServersFault) {
   const run_result r = run(url, five);
   EXPECT_EQ(count(r.steps[0], verdict::broken), 5u);
   EXPECT_EQ(r.steps[0].failures.at("connection refused"), 5u);
+  EXPECT_FALSE(r.generator.valid) << "refusals are quick: no threshold on latency would tell";
 }
 
 TEST(DriverAtAHostileServer, InterruptsWhatRunsWhenGracefulStopEnds) {

@@ -283,6 +283,18 @@ TEST(Driver, APollThatFailsIsRetriedAsTheJourneySays) {
   EXPECT_EQ(count(r.steps[0], verdict::rejected), 1u);
 }
 
+TEST(Driver, NoRetryOutlastsThePatienceOfWhoWaits) {
+  scripted_server server{[](const server_request&) {
+    server_reply r = answer(503);
+    r.headers["Retry-After"] = "3600";
+    return r;
+  }};
+  const run_result r = run(server.url(), one_user, fan("max_wait='5s'", "retry={max_attempts=3, base='1ms'}"));
+  EXPECT_EQ(r.journeys.failed, 1u) << "not interrupted at the end of the run";
+  EXPECT_EQ(r.steps[0].attempts, 1u);
+  EXPECT_EQ(count(r.steps[0], verdict::rejected), 1u);
+}
+
 TEST(Driver, AHintIsTheServersTimeHoweverFastTheScenarioRuns) {
   std::atomic<int> n{0};
   scripted_server server{[&n](const server_request& q) {

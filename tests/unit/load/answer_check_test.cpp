@@ -87,12 +87,16 @@ TEST(PollAnswer, SaysWhetherToGoOnWaiting) {
   EXPECT_EQ(read(R"({"state":"waiting","ms":1500})").says, word::wait);
   EXPECT_EQ(read(R"({"state":"waiting","ms":1500})").hint, 1500ms);
   EXPECT_EQ(read(R"({"ms":0.5})").hint, 500us);
-  for (const char* none : {"", "<html>", "{}", R"({"ms":null})", R"({"ms":"9"})"}) {
+  for (const char* none : {"", "<html>", "{}", R"({"ms":null})", R"({"ms":"9"})", R"({"ms":[9]})", R"({"ms":NaN})",
+                           R"({"ms":-7})", R"({"ms":-1e300})"}) {
     EXPECT_EQ(read(none).says, word::wait) << none;
     EXPECT_EQ(read(none).hint, std::nullopt) << none;
   }
-  EXPECT_EQ(read(R"({"ms":-7})").hint, 0ms);
-  EXPECT_EQ(read(R"({"ms":1e300})").hint, 24h) << "a server may say anything";
+  EXPECT_EQ(read(R"({"ms":0})").hint, 0ms);
+  EXPECT_EQ(read(R"({"ms":-0.0})").hint, 0ms);
+  for (const char* much : {R"({"ms":1e300})", R"({"ms":1e999})", R"({"ms":18446744073709551615})"}) {
+    EXPECT_EQ(read(much).hint, 24h) << "a server may say anything: " << much;
+  }
   poll.hint.clear();
   EXPECT_EQ(read("7").hint, std::nullopt);
 }

@@ -72,6 +72,21 @@ TEST(SelfCheck, EachSignOfTroubleIsNamedWithItsNumber) {
   expect_invalid(r, "no free local port, 3 times");
 }
 
+TEST(SelfCheck, ARunThatReachedNobodyIsNone) {
+  run_result r = healthy();
+  r.target = "http://127.0.0.1:1";
+  r.steps.resize(2);
+  r.steps[1].attempts = 5;
+  r.steps[1].failures["connection refused"] = 5;
+  expect_invalid(r, "Not one connection to http://127.0.0.1:1 came about: connection refused");
+  r.generator.connections_opened = 1;
+  judge_validity(r);
+  EXPECT_TRUE(r.generator.valid) << "it went away: that is a result";
+  r.generator.connections_opened = 0;
+  r.generator.own_errors["no free file descriptor"] = 5;
+  expect_invalid(r, "no free file descriptor, 5 times");
+}
+
 TEST(SelfCheck, ReasonsThatAreThereStay) {
   run_result r = healthy();
   r.generator.reasons.push_back("The run was stopped.");
