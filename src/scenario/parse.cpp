@@ -38,7 +38,7 @@ void parse_scenario(reporter& report, const toml::table& table, definition& out,
   where.warmup = reader.source_of("warmup");
   if (duration peak_end{}; reader.time("peak_end", peak_end, {0ms, 24h})) out.peak_end = peak_end;
   where.peak_end = reader.source_of("peak_end");
-  if (const toml::table* entries = reader.table("slo")) {
+  if (const toml::table* entries = reader.table("slo", R"({ step = "order", within = "800ms" })")) {
     slo s;
     table_reader slo_reader{report, *entries, "slo"};
     slo_reader.text("step", s.step);
@@ -60,6 +60,7 @@ void parse_thresholds(reporter& report, const toml::table& table, definition& ou
                                        "\"p(95)<800\"");
       continue;
     }
+    if (expressions->empty()) report.error(value.source(), "'" + std::string{metric.str()} + "' in [thresholds] is empty");
     for (const toml::node& expression : *expressions) {
       const auto* text = expression.as_string();
       if (text == nullptr) {
@@ -83,12 +84,13 @@ bool has_step(const definition& d, const std::string& name) {
   });
 }
 
-std::string known_steps(const definition& d, const std::string& wrong) {
+/// Where no step could be read at all, that has been said.
+void say_no_step(reporter& report, const toml::source_region& where, const definition& d, const std::string& wrong) {
   std::vector<std::string_view> names;
   for (const journey& j : d.journeys) {
     for (const step& s : j.steps) names.push_back(s.name);
   }
-  return "there is no step '" + wrong + "'" + suggestion(wrong, names);
+  if (!names.empty()) report.error(where, "there is no step '" + wrong + "'" + suggestion(wrong, names));
 }
 
 bool has_tag(const definition& d, const std::string& key, const std::string& value) {
@@ -100,11 +102,24 @@ bool has_tag(const definition& d, const std::string& key, const std::string& val
   return false;
 }
 
+/// A threshold on what steps with 'poll' do, where there is none, would hold or fail for no reason.
+void check_threshold_polls(reporter& report, const definition& d, const threshold& t, const toml::source_region& where) {
+  if (t.metric != "wait_duration" && t.metric != "polls_too_early") return;
+  const auto wanted = t.tags.find("step");
+  for (const journey& j : d.journeys) {
+    for (const step& s : j.steps) {
+      if (s.poll && (wanted == t.tags.end() || wanted->second == s.name)) return;
+    }
+  }
+  report.error(where, "metric '" + t.metric + "' is of steps with 'poll', and " +
+                          (wanted == t.tags.end() ? "there is none" : "step '" + wanted->second + "' has none"));
+}
+
 void check_threshold_tags(reporter& report, const definition& d, const threshold& t, const toml::source_region& where) {
   for (const auto& [key, value] : t.tags) {
     if (key == "expected_response") continue;
     if (key == "step") {
-      if (!has_step(d, value)) report.error(where, known_steps(d, value));
+      if (!has_step(d, value)) say_no_step(report, where, d, value);
     } else if (key == "journey") {
       if (d.find_journey(value) == nullptr) report.error(where, "there is no journey '" + value + "'");
     } else if (!has_tag(d, key, value)) {
@@ -130,7 +145,7 @@ void check_whole(reporter& report, const definition& d, const places& where) {
     report.error(where.loads[i], "there is no journey '" + l.journey + "'" + suggestion(l.journey, known));
   }
   if (d.slo && !d.slo->step.empty() && !has_step(d, d.slo->step)) {
-    report.error(where.slo_step, known_steps(d, d.slo->step));
+    say_no_step(report, where.slo_step, d, d.slo->step);
   }
   if (d.warmup > 0ms && d.warmup >= d.length()) {
     report.error(where.warmup, "'warmup' must be shorter than the load, which lasts " + to_text(d.length()));
@@ -147,24 +162,28 @@ void parse_root(reporter& report, const toml::table& root, definition& out) {
     if (const toml::table* table = reader.table("scenario")) parse_scenario(report, *table, out, where);
   }
   if (reader.require("load")) {
-    for (const toml::table* table : reader.tables("load")) {
+    for (const toml::table* table : reader.tables("load", "[[load]]")) {
       out.loads.push_back(parse_load(report, *table));
       where.loads.push_back(table->source());
     }
   }
   if (reader.require("journey")) {
-    for (const toml::table* table : reader.tables("journey")) {
+    for (const toml::table* table : reader.tables("journey", "[[journey]]")) {
       out.journeys.push_back(parse_journey(report, *table));
       where.journeys.push_back(table->source());
     }
   }
   std::vector<toml::source_region> thresholds;
-  if (const toml::table* table = reader.table("thresholds")) parse_thresholds(report, *table, out, thresholds);
+  if (const toml::table* table = reader.table("thresholds", "[thresholds]"))
+    parse_thresholds(report, *table, out, thresholds);
   (void)reader.table("policy");
   (void)reader.table("model");
   reader.finish();
   check_whole(report, out, where);
-  for (std::size_t i = 0; i < thresholds.size(); ++i) check_threshold_tags(report, out, out.thresholds[i], thresholds[i]);
+  for (std::size_t i = 0; i < thresholds.size(); ++i) {
+    check_threshold_tags(report, out, out.thresholds[i], thresholds[i]);
+    check_threshold_polls(report, out, out.thresholds[i], thresholds[i]);
+  }
 }
 
 }  // namespace
@@ -188,7 +207,11 @@ parsed parse(std::string_view text, std::string_view file) {
     reporter report{file, out.errors};
     parse_root(report, root, out.definition);
   } catch (const toml::parse_error& e) {
-    out.errors.push_back({std::string{file}, e.source().begin.line, std::string{e.description()}});
+    std::string message{e.description()};
+    if (message.find("inline table") != std::string::npos) {
+      message += "; a table in braces stands on one line, without a comma at its end";
+    }
+    out.errors.push_back({std::string{file}, e.source().begin.line, std::move(message)});
   }
   std::stable_sort(out.errors.begin(), out.errors.end(),
                    [](const diagnostic& a, const diagnostic& b) { return a.line < b.line; });

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <set>
 
 namespace weir::scenario {
@@ -44,7 +45,8 @@ void parse_request(table_reader& reader, step& out) {
     reader.error(reader.source_of("request"),
                  "unknown method '" + out.method + "'" + suggestion(out.method, methods) + "; the form is \"POST /path\"");
   } else if (!out.path.starts_with('/') || out.path.find(' ') != std::string::npos || has_control_character(out.path)) {
-    reader.error(reader.source_of("request"), "the path '" + out.path + "' must begin with '/' and hold no spaces");
+    reader.error(reader.source_of("request"),
+                 "the path '" + out.path + "' must begin with '/' and hold no spaces; the form is \"POST /path\"");
   }
 }
 
@@ -60,15 +62,24 @@ void parse_headers(table_reader& reader, step& out) {
   }
 }
 
+/// RFC 6901, section 3.
+bool is_json_pointer(std::string_view text) noexcept {
+  if (!text.empty() && text.front() != '/') return false;
+  for (std::size_t at = text.find('~'); at != std::string_view::npos; at = text.find('~', at + 1)) {
+    if (at + 1 == text.size() || (text[at + 1] != '0' && text[at + 1] != '1')) return false;
+  }
+  return true;
+}
+
 void check_pointer(table_reader& reader, std::string_view key, const std::string& pointer) {
-  if (pointer.empty() || pointer.front() == '/') return;
+  if (is_json_pointer(pointer)) return;
   reader.error(reader.source_of(key), "'" + pointer + "' is not a JSON pointer; the form is \"/id\" or \"/items/0/id\"");
 }
 
 std::optional<json_match::value> json_value(const toml::node& node) {
   if (const auto* b = node.as_boolean()) return b->get();
   if (const auto* i = node.as_integer()) return i->get();
-  if (const auto* d = node.as_floating_point()) return d->get();
+  if (const auto* d = node.as_floating_point(); d != nullptr && std::isfinite(d->get())) return d->get();
   if (const auto* s = node.as_string()) return s->get();
   return std::nullopt;
 }
@@ -113,7 +124,7 @@ body_check parse_check(reporter& report, const toml::table& table) {
 
 /// The table behind 'until' or 'give_up'.
 std::optional<json_match> parse_condition(table_reader& poll, std::string_view key) {
-  const toml::table* table = poll.table(key);
+  const toml::table* table = poll.table(key, R"({ pointer = "/state", equals = "done" })");
   if (table == nullptr) return std::nullopt;
   const std::string what{key};
   table_reader reader{poll.report(), *table, what};
@@ -156,7 +167,8 @@ step parse_step(reporter& report, const toml::table& table) {
     }
   }
   reader.statuses("expect", out.expect);
-  for (const toml::table* check : reader.tables("checks")) out.checks.push_back(parse_check(report, *check));
+  for (const toml::table* check : reader.tables("checks", R"([ { name = "paid", pointer = "/paid", equals = true } ])"))
+    out.checks.push_back(parse_check(report, *check));
   reader.text_map("tags", out.tags);
   for (const char* reserved : {"step", "journey", "expected_response"}) {
     if (out.tags.contains(reserved)) {
@@ -164,7 +176,7 @@ step parse_step(reporter& report, const toml::table& table) {
     }
   }
   reader.time("timeout", out.timeout, {1ms, 24h});
-  if (const toml::table* entries = reader.table("poll")) {
+  if (const toml::table* entries = reader.table("poll", R"({ until = { pointer = "/state", equals = "done" } })")) {
     out.poll = parse_poll(report, *entries);
     reader.refuse("repeat", "has no meaning in a step with 'poll', which repeats until the answer says so");
   } else {
@@ -215,10 +227,10 @@ journey parse_journey(reporter& report, const toml::table& table) {
   table_reader reader{report, table, "[[journey]]"};
   reader.required_name(out.name);
   reader.choice("on_step_failure", out.abort_on_failure, failure_rules);
-  if (const toml::table* entries = reader.table("retry")) out.retry = parse_retry(report, *entries);
+  if (const toml::table* entries = reader.table("retry", "{ max_attempts = 3 }")) out.retry = parse_retry(report, *entries);
   std::set<std::string> captured;
   if (reader.require("steps")) {
-    for (const toml::table* entry : reader.tables("steps")) {
+    for (const toml::table* entry : reader.tables("steps", R"([ { name = "list", request = "GET /list" } ])")) {
       step s = parse_step(report, *entry);
       check_placeholders(report, *entry, s, captured);
       for (const auto& [name, pointer] : s.capture) captured.insert(name);

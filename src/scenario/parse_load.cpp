@@ -1,5 +1,6 @@
 #include "parse_parts.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace weir::scenario {
@@ -41,15 +42,24 @@ constexpr keys keys_of(executor e) noexcept {
 
 void parse_stages(table_reader& reader, load& out, number_range targets) {
   if (!reader.require("stages")) return;
-  for (const toml::table* entry : reader.tables("stages")) {
+  const auto entries = reader.tables("stages", R"([ { duration = "5s", target = 20 } ])");
+  if (!reader.node("stages")->is_array()) return;
+  double highest = std::max(out.start_rate, static_cast<double>(out.executor == executor::ramping_vus ? out.vus : 0));
+  bool all_read = true;
+  for (const toml::table* entry : entries) {
     table_reader stage_reader{reader.report(), *entry, "a stage"};
     stage s;
     if (stage_reader.require("duration")) stage_reader.time("duration", s.length, {0ms, 24h});
-    if (stage_reader.require("target")) stage_reader.number("target", s.target, targets);
+    all_read = stage_reader.require("target") && stage_reader.number("target", s.target, targets) && all_read;
     stage_reader.finish();
+    highest = std::max(highest, s.target);
     out.stages.push_back(s);
   }
-  if (length_of(out) <= 0ms) reader.error(reader.source_of("stages"), "the stages in [[load]] last no time");
+  if (length_of(out) <= 0ms) {
+    reader.error(reader.source_of("stages"), "the stages in [[load]] last no time");
+  } else if (all_read && highest <= 0) {
+    reader.error(reader.source_of("stages"), "the stages in [[load]] have no target above 0: there would be no load");
+  }
 }
 
 }  // namespace
@@ -81,7 +91,9 @@ load parse_load(reporter& report, const toml::table& table) {
     }
   };
   read_or_refuse(takes.rate, "rate", [&](auto key) {
-    if (reader.require(key)) reader.number(key, out.rate, rates);
+    if (reader.require(key) && reader.number(key, out.rate, rates) && out.rate <= 0) {
+      reader.refuse(key, "in [[load]] must be more than 0: there would be no load");
+    }
   });
   read_or_refuse(takes.start_rate, "start_rate", [&](auto key) { reader.number(key, out.start_rate, rates); });
   read_or_refuse(is_open_loop(out.executor), "time_unit", [&](auto key) { reader.time(key, out.time_unit, {1ms, 24h}); });

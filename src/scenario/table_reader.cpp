@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iomanip>
 #include <sstream>
 
 namespace weir::scenario {
@@ -9,7 +10,7 @@ namespace {
 
 std::string plain(double value) {
   std::ostringstream out;
-  out << value;
+  out << std::setprecision(15) << value;
   return out.str();
 }
 
@@ -57,10 +58,9 @@ bool table_reader::time(std::string_view key, duration& out, time_range range) {
   if (value == nullptr) return false;
   const auto* string = value->as_string();
   const auto read = string == nullptr ? std::nullopt : parse_duration(string->get());
-  if (!read) return wrong_type(*value, key, "a duration like \"15s\", \"800ms\" or \"1m30s\"");
-  if (*read < range.low || *read > range.high) {
-    return wrong_type(*value, key, "from " + to_text(range.low) + " to " + to_text(range.high) + ", is " + to_text(*read));
-  }
+  const std::string accepted = "from " + to_text(range.low) + " to " + to_text(range.high);
+  if (!read) return wrong_type(*value, key, "a duration like \"15s\", \"800ms\" or \"1m30s\", " + accepted);
+  if (*read < range.low || *read > range.high) return wrong_type(*value, key, accepted + ", is " + to_text(*read));
   out = *read;
   return true;
 }
@@ -69,10 +69,9 @@ bool table_reader::number(std::string_view key, double& out, number_range range)
   const toml::node* value = node(key);
   if (value == nullptr) return false;
   const auto read = value->is_number() ? value->value<double>() : std::nullopt;
-  if (!read) return wrong_type(*value, key, "a number");
-  if (!(*read >= range.low && *read <= range.high)) {
-    return wrong_type(*value, key, "from " + plain(range.low) + " to " + plain(range.high) + ", is " + plain(*read));
-  }
+  const std::string accepted = "from " + plain(range.low) + " to " + plain(range.high);
+  if (!read) return wrong_type(*value, key, "a number " + accepted);
+  if (!(*read >= range.low && *read <= range.high)) return wrong_type(*value, key, accepted + ", is " + plain(*read));
   out = *read;
   return true;
 }
@@ -92,7 +91,7 @@ bool table_reader::count(std::string_view key, std::uint64_t& out, count_range r
 }
 
 bool table_reader::text_map(std::string_view key, std::map<std::string, std::string>& out) {
-  const toml::table* entries = table(key);
+  const toml::table* entries = table(key, "{ name = \"value\" }");
   if (entries == nullptr) return false;
   for (const auto& [name, value] : *entries) {
     if (const auto* string = value.as_string()) {
@@ -117,31 +116,35 @@ bool table_reader::statuses(std::string_view key, std::vector<unsigned>& out) {
     }
     read.push_back(static_cast<unsigned>(integer->get()));
   }
+  if (read.empty())
+    return wrong_type(*value, key,
+                      "an array of at least one HTTP status; without '" + std::string{key} + "' it has its default");
   out = std::move(read);
   return true;
 }
 
-const toml::table* table_reader::table(std::string_view key) {
+const toml::table* table_reader::table(std::string_view key, std::string_view like) {
   const toml::node* value = node(key);
   if (value == nullptr) return nullptr;
-  if (!value->is_table()) wrong_type(*value, key, "a table");
+  if (!value->is_table()) wrong_type(*value, key, like.empty() ? "a table" : "a table like " + std::string{like});
   return value->as_table();
 }
 
-std::vector<const toml::table*> table_reader::tables(std::string_view key) {
+std::vector<const toml::table*> table_reader::tables(std::string_view key, std::string_view like) {
   std::vector<const toml::table*> out;
   const toml::node* value = node(key);
   if (value == nullptr) return out;
   const toml::array* array = value->as_array();
+  const std::string wanted = "an array of tables like " + std::string{like};
   if (array == nullptr) {
-    wrong_type(*value, key, "an array of tables");
+    wrong_type(*value, key, wanted);
     return out;
   }
   for (const toml::node& element : *array) {
     if (const toml::table* t = element.as_table()) {
       out.push_back(t);
     } else {
-      wrong_type(element, key, "an array of tables");
+      wrong_type(element, key, wanted);
     }
   }
   return out;

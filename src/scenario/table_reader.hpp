@@ -64,9 +64,9 @@ class table_reader {
   bool choice(std::string_view key, Enum& out,
               std::span<const std::pair<std::string_view, std::type_identity_t<Enum>>> names);
 
-  /// The table or the array of tables behind the key; nullptr / empty: absent or wrong.
-  const toml::table* table(std::string_view key);
-  std::vector<const toml::table*> tables(std::string_view key);
+  /// The table or the array of tables behind the key; nullptr / empty: absent or wrong. `like`: one, for the message.
+  const toml::table* table(std::string_view key, std::string_view like = {});
+  std::vector<const toml::table*> tables(std::string_view key, std::string_view like);
   /// The raw value, counted as known.
   const toml::node* node(std::string_view key);
 

@@ -40,7 +40,8 @@ std::variant<target_address, std::string> parse_target(std::string_view text) {
     address.host = text.substr(0, end);
     text.remove_prefix(end);
   }
-  if (address.host.empty() || address.host.find_first_of("/?#@ \t\r\n") != std::string::npos) {
+  if (text.find_first_of("/?#@") != std::string_view::npos || address.host.empty() ||
+      address.host.find_first_of("/?#@ \t\r\n") != std::string::npos) {
     return quoted + ": a host without path, query or user name is expected";
   }
   if (text.empty()) return address;
@@ -59,7 +60,10 @@ std::variant<std::vector<target_address>, std::string> parse_targets(std::string
   std::vector<target_address> all;
   for (bool more = true; more;) {
     const std::size_t comma = text.find(',');
-    auto one = parse_target(text.substr(0, comma));
+    std::string_view part = text.substr(0, comma);
+    while (part.starts_with(' ')) part.remove_prefix(1);
+    while (part.ends_with(' ')) part.remove_suffix(1);
+    auto one = parse_target(part);
     if (auto* problem = std::get_if<std::string>(&one)) return std::move(*problem);
     all.push_back(std::get<target_address>(std::move(one)));
     more = comma != std::string_view::npos;

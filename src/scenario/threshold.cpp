@@ -46,7 +46,7 @@ std::string_view trimmed(std::string_view text) noexcept {
 
 std::string_view statistics_of(metric_kind kind) noexcept {
   switch (kind) {
-    case trend: return "p(N), avg, min, max, med";
+    case trend: return "p(N) with N from 0 to 100, avg, min, max, med";
     case rate: return "rate";
     case counter: return "count, rate";
     case gauge: return "value";
@@ -156,6 +156,7 @@ std::variant<threshold, std::string> parse_threshold(std::string_view metric_tex
   out.comparison = found->second;
   const auto bound = number(trimmed(rest.substr(found->first.size())));
   if (!bound) return quoted + ": a number must stand behind the comparison; durations are milliseconds";
+  if (metric->kind == rate && (*bound < 0 || *bound > 1)) return quoted + ": a rate lies between 0 and 1: 1 % is 0.01";
   out.bound = *bound;
   return out;
 }

@@ -235,7 +235,14 @@ TEST(Parse, SaysWhatIsWrongWithAPoll) {
             "f:9: unknown key 'max_wiat' in poll; did you mean 'max_wait'?\n");
   EXPECT_THAT(errors("poll={until={pointer='/a'}}, repeat=2"),
               HasSubstr("f:9: 'repeat' has no meaning in a step with 'poll'"));
-  EXPECT_EQ(errors("poll=3"), "f:9: 'poll' in a step must be a table\n");
+  EXPECT_EQ(errors("poll=3"),
+            "f:9: 'poll' in a step must be a table like { until = { pointer = \"/state\", equals = \"done\" } }\n");
+  EXPECT_EQ(errors("poll={until='/a'}"),
+            "f:9: 'until' in poll must be a table like { pointer = \"/state\", equals = \"done\" }\n");
+  EXPECT_THAT(errors("poll={until={pointer='/a', equals=nan}}"),
+              HasSubstr("f:9: 'equals' in until must be a string, a number"));
+  EXPECT_THAT(errors("poll={until={pointer='/a~2'}}"), HasSubstr("f:9: '/a~2' is not a JSON pointer"));
+  EXPECT_EQ(errors("poll={until={pointer='/a~1b~0'}}"), "");
 }
 
 struct mistake {
@@ -269,7 +276,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "f.toml:5: 'warmup' must be shorter than the load, which lasts 1m35s"},
         mistake{"step = \"order\"", "step = \"ordre\"", "f.toml:6: there is no step 'ordre'; did you mean 'order'?"},
         mistake{", within = \"800ms\"", "", "f.toml:6: slo has no 'within'"},
-        mistake{"slo = {", "slo = 1 #", "f.toml:6: 'slo' in [scenario] must be a table"},
+        mistake{"slo = {", "slo = 1 #",
+                "f.toml:6: 'slo' in [scenario] must be a table like { step = \"order\", within = \"800ms\" }"},
+        mistake{"warmup = \"2s\"", "warmup = \"-2s\"",
+                "must be a duration like \"15s\", \"800ms\" or \"1m30s\", from 0s to 24h\n"},
         mistake{"peak_end = \"10s\"", "peak_end = \"10m\"", "f.toml:7: 'peak_end' must lie within the load"}));
 
 INSTANTIATE_TEST_SUITE_P(
@@ -281,20 +291,23 @@ INSTANTIATE_TEST_SUITE_P(
                 "f.toml:11: unknown key 'exectuor' in [[load]]; did you mean 'executor'?\n"},
         mistake{"\"ramping-arrival-rate\"", "\"ramping-arrival\"",
                 "f.toml:11: unknown executor 'ramping-arrival'; known: constant-arrival-rate, "},
+        mistake{"\"ramping-arrival-rate\"", "\"rampingArrivalRate\"",
+                "f.toml:11: unknown executor 'rampingArrivalRate'; did you mean 'ramping-arrival-rate'?"},
         mistake{"\"ramping-arrival-rate\"", "\"ramping-arival-rate\"",
                 "f.toml:11: unknown executor 'ramping-arival-rate'; did you mean 'ramping-arrival-rate'?"},
         mistake{"journey = \"buy\"", "journey = \"by\"", "f.toml:9: there is no journey 'by'; did you mean 'buy'?"},
         mistake{"journey = \"buy\"", "", "f.toml:9: [[load]] has no 'journey'"},
         mistake{"name = \"users\"", "name = \"look\"", "f.toml:20: there is a load 'look' already"},
         mistake{"start_rate = 2.5", "start_rate = -1",
-                "f.toml:13: 'start_rate' in [[load]] must be from 0 to 1e+06, is -1"},
+                "f.toml:13: 'start_rate' in [[load]] must be from 0 to 1000000, is -1"},
         mistake{"start_rate = 2.5", "start_rate = nan", "f.toml:13: 'start_rate' in [[load]] must be from 0"},
-        mistake{"start_rate = 2.5", "start_rate = \"2\"", "f.toml:13: 'start_rate' in [[load]] must be a number"},
+        mistake{"start_rate = 2.5", "start_rate = \"2\"",
+                "f.toml:13: 'start_rate' in [[load]] must be a number from 0 to 1000000"},
         mistake{"start_rate = 2.5", "rate = 2.5", "f.toml:13: 'rate' is not used by executor ramping-arrival-rate"},
         mistake{"start_rate = 2.5", "vus = 2", "f.toml:13: 'vus' is not used by executor ramping-arrival-rate"},
         mistake{"time_unit = \"1m\"", "time_unit = \"0s\"",
                 "f.toml:14: 'time_unit' in [[load]] must be from 1ms to 24h, is 0s"},
-        mistake{"stages = [", "stages = 1 # [", "f.toml:15: 'stages' in [[load]] must be an array of tables"},
+        mistake{"stages = [", "stages = 1 # [", "f.toml:15: 'stages' in [[load]] must be an array of tables like [ {"},
         mistake{"stages = [", "stages = [ 7, ", "f.toml:15: 'stages' in [[load]] must be an array of tables"},
         mistake{"stages = [", "stages = [] # [", "f.toml:15: the stages in [[load]] last no time"},
         mistake{"stages = [", "#", "f.toml:9: [[load]] has no 'stages'"},
@@ -326,6 +339,7 @@ INSTANTIATE_TEST_SUITE_P(
         mistake{"jitter = \"equal\"", "jitter = \"some\"", "f.toml:29: unknown jitter 'some'; known: none, full, equal"},
         mistake{"cap = \"1s\"", "cap = \"1ms\"", "f.toml:29: 'cap' in retry must not be less than 'base'"},
         mistake{"on = [503]", "on = [42]", "f.toml:29: 'on' in retry must be an array of HTTP statuses from 100 to 599"},
+        mistake{"on = [503]", "on = []", "f.toml:29: 'on' in retry must be an array of at least one HTTP status"},
         mistake{"on = [503]", "on = 503", "f.toml:29: 'on' in retry must be an array of HTTP statuses"},
         mistake{"honour_retry_after = false", "honour_retry_after = 1",
                 "f.toml:29: 'honour_retry_after' in retry must be true or false"},
@@ -335,6 +349,7 @@ INSTANTIATE_TEST_SUITE_P(
         mistake{"name = \"register\"", "name = \"order\"", "f.toml:32: there is a step 'order' already"},
         mistake{"request = \"POST /api/users\", ", "", "f.toml:31: a step has no 'request'"},
         mistake{"POST /api/users", "POTS /api/users", "f.toml:31: unknown method 'POTS'; did you mean 'POST'?"},
+        mistake{"POST /api/users", "post /api/users", "f.toml:31: unknown method 'post'; did you mean 'POST'?"},
         mistake{"POST /api/users", "/api/users", "f.toml:31: unknown method '/api/users'"},
         mistake{"POST /api/users", "POST api/users", "f.toml:31: the path 'api/users' must begin with '/'"},
         mistake{"POST /api/users", "POST /api/users HTTP/1.1",
@@ -379,6 +394,9 @@ INSTANTIATE_TEST_SUITE_P(
                             "f.toml:45: 'p(95)>0.99': metric 'journey_success' has rate"},
                     mistake{"[\"rate>0.99\"]", "\"rate>0.99\"",
                             "f.toml:45: 'journey_success' in [thresholds] must be an array of strings"},
+                    mistake{"[\"rate>0.99\"]", "[]", "f.toml:45: 'journey_success' in [thresholds] is empty"},
+                    mistake{"\"journey_success\" = [\"rate>0.99\"]", "polls_too_early = [\"count<9\"]",
+                            "f.toml:45: metric 'polls_too_early' is of steps with 'poll', and there is none"},
                     mistake{"[\"rate>0.99\"]", "[0.99]", "f.toml:45: a threshold must be a string"},
                     mistake{"{step:order}", "{step:oder}", "f.toml:43: there is no step 'oder'; did you mean 'order'?"},
                     mistake{"journey:buy", "journey:sell", "f.toml:44: there is no journey 'sell'"},
@@ -390,7 +408,8 @@ INSTANTIATE_TEST_SUITE_P(
                     mistake{"name = \"users\"", "name = ''", "f.toml:10: 'name' in [[load]] must not be empty"},
                     mistake{"[policy]", "[polic]", "f.toml:47: unknown key 'polic' in the file; did you mean 'policy'?"},
                     mistake{"seed = 42", "seed = ", "f.toml:3: "}, mistake{"seed = 42", "name = \"again\"", "f.toml:3: "},
-                    mistake{"[[load]]", "[[load]", "f.toml:9: "}));
+                    mistake{"[[load]]", "[[load]", "f.toml:9: "},
+                    mistake{"steps = [\n  {", "steps = [\n  {\n", "; a table in braces stands on one line"}));
 
 TEST(Parse, SaysEverythingThatIsWrongInTheOrderOfTheLines) {
   const parsed p = parse(
@@ -398,6 +417,42 @@ TEST(Parse, SaysEverythingThatIsWrongInTheOrderOfTheLines) {
   std::vector<std::string> lines;
   for (const diagnostic& d : p.errors) lines.push_back(d.text().substr(0, 4));
   EXPECT_THAT(lines, ElementsAre("f:1:", "f:2:", "f:4:", "f:8:", "f:8:"));
+}
+
+TEST(Parse, RefusesALoadThatIsNone) {
+  const auto errors = [](const std::string& load) {
+    std::string all;
+    for (const diagnostic& d : parse("[scenario]\nname='x'\nslo={step='a', within='1s'}\n" + load +
+                                         "\n[[journey]]\nname='j'\nsteps=[{name='a', request='GET /'}]\n",
+                                     "f")
+                                   .errors) {
+      all += d.text() + "\n";
+    }
+    return all;
+  };
+  const std::string open = "[[load]]\njourney='j'\nexecutor='constant-arrival-rate'\nduration='1s'\n";
+  EXPECT_EQ(errors(open + "rate=0"), "f:8: 'rate' in [[load]] must be more than 0: there would be no load\n");
+  EXPECT_EQ(errors(open + "rate=0.001"), "");
+  const std::string none = "f:6: the stages in [[load]] have no target above 0: there would be no load\n";
+  const std::string ramp = "[[load]]\njourney='j'\nstages=[{duration='1s', target=0}]\nexecutor='ramping-";
+  EXPECT_EQ(errors(ramp + "arrival-rate'"), none);
+  EXPECT_EQ(errors(ramp + "vus'"), none);
+  EXPECT_EQ(errors(ramp + "arrival-rate'\nstart_rate=1"), "") << "down to nothing";
+  EXPECT_EQ(errors(ramp + "vus'\nvus=1"), "");
+  EXPECT_EQ(errors("[load]\njourney='j'"), "f:4: 'load' in the file must be an array of tables like [[load]]\n");
+}
+
+TEST(Parse, SaysTheCauseAndNotWhatFollowsFromIt) {
+  std::string all;
+  for (const diagnostic& d : parse("[scenario]\nname='x'\nslo={step='a', within='1s'}\n[[load]]\njourney='j'\n"
+                                   "executor='ramping-vus'\nstages={duration='1s', target=1}\n[[journey]]\nname='j'\n",
+                                   "f")
+                                 .errors) {
+    all += d.text() + "\n";
+  }
+  EXPECT_EQ(all,
+            "f:7: 'stages' in [[load]] must be an array of tables like [ { duration = \"5s\", target = 20 } ]\n"
+            "f:8: [[journey]] has no 'steps'\n");
 }
 
 TEST(Parse, NeedsAllParts) {

@@ -24,7 +24,7 @@ TEST(Target, ReadsHostAndPort) {
 }
 
 TEST(Target, ThereMayBeSeveral) {
-  const auto read = parse_targets("http://127.0.0.1:1,http://[::1]:2/,http://localhost");
+  const auto read = parse_targets("http://127.0.0.1:1,http://[::1]:2/, http://localhost ");
   const auto& all = std::get<std::vector<target_address>>(read);
   ASSERT_EQ(all.size(), 3u);
   EXPECT_EQ(all[0].port, 1);
@@ -34,11 +34,13 @@ TEST(Target, ThereMayBeSeveral) {
 
 TEST(Target, RefusesTheRest) {
   for (const char* text :
-       {"",          "127.0.0.1:80", "https://localhost", "http://",    "http://:80", "http://a:0",        "http://a:65536",
-        "http://a:", "http://a:8x",  "http://a/path",     "http://a?q", "http://u@a", "http://[::1",       "http://[::1]x",
-        "ftp://a",   "http://a b",   "http://a,",         ",http://a",  "http://a,b", "http://a, http://b"}) {
+       {"",          "127.0.0.1:80", "https://localhost", "http://",    "http://:80", "http://a:0",       "http://a:65536",
+        "http://a:", "http://a:8x",  "http://a/path",     "http://a?q", "http://u@a", "http://[::1",      "http://[::1]x",
+        "ftp://a",   "http://a b",   "http://a,",         ",http://a",  "http://a,b", "http://a http://b"}) {
     EXPECT_TRUE(std::holds_alternative<std::string>(parse_targets(text))) << text;
   }
+  EXPECT_EQ(std::get<1>(parse_targets("http://a:80/path")),
+            "'http://a:80/path': a host without path, query or user name is expected");
 }
 
 TEST(Target, OnlyThisMachineIsLoopback) {

@@ -64,8 +64,11 @@ TEST(Threshold, SaysWhatIsWrong) {
   EXPECT_THAT(bad("http_req_durration", "p(95)<1"), HasSubstr("did you mean 'http_req_duration'?"));
   EXPECT_THAT(bad("nonsense_of_a_name", "p(95)<1"), HasSubstr("known: http_req_duration, "));
   EXPECT_THAT(bad("http_req_failed", "p(95)<1"), HasSubstr("metric 'http_req_failed' has rate"));
-  EXPECT_THAT(bad("req_total", "rate<1"), HasSubstr("p(N), avg, min, max, med"));
-  EXPECT_THAT(bad("req_total", "p(101)<1"), HasSubstr("p(N)"));
+  EXPECT_THAT(bad("req_total", "rate<1"), HasSubstr("p(N) with N from 0 to 100, avg, min, max, med"));
+  EXPECT_THAT(bad("req_total", "p(101)<1"), HasSubstr("p(N) with N from 0 to 100"));
+  EXPECT_THAT(bad("http_req_failed", "rate<5"), HasSubstr("a rate lies between 0 and 1"));
+  EXPECT_THAT(bad("journey_success", "rate>-1"), HasSubstr("a rate lies between 0 and 1"));
+  EXPECT_EQ(good("http_reqs", "rate>50").bound, 50) << "per second";
   EXPECT_THAT(bad("req_total", "p()<1"), HasSubstr("p(N)"));
   EXPECT_THAT(bad("req_total", "p(95)"), HasSubstr("no comparison"));
   EXPECT_THAT(bad("req_total", "p(95)=1"), HasSubstr("one of <, <=, >, >=, ==, !="));
