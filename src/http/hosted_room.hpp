@@ -126,7 +126,7 @@ class hosted_room : public std::enable_shared_from_this<hosted_room> {
   http_response change_settings(const http_request& r);
   http_response status();
   http_response stats();
-  [[nodiscard]] std::string status_text();
+  [[nodiscard]] std::string status_text(const instant& present);
 
   // Answers: room_answers.cpp.
   static constexpr std::int64_t seat_cookie_age = 86'400;

@@ -27,7 +27,7 @@ double seconds(duration d) { return rounded(std::chrono::duration<double>(d).cou
 
 }  // namespace
 
-std::string hosted_room::status_text() {
+std::string hosted_room::status_text(const instant& present) {
   const room_snapshot s = room_->snapshot();
   double rate = 0;
   for (const auto& lane : s.lanes) rate += lane.rate_per_s;
@@ -44,23 +44,23 @@ std::string hosted_room::status_text() {
     text.close_list();
   }
   if (const auto opens = opens_at_) {
-    text.add("opens_at", now().of(*opens)).add("commitment", room_->commitment());
+    text.add("opens_at", present.of(*opens)).add("commitment", room_->commitment());
     const auto seed = room_->revealed_seed();
     seed ? text.add("seed", hex_of(*seed)) : text.null("seed");
   }
-  text.add("as_of", config_->wall_clock());
+  text.add("as_of", present.wall);
   return std::move(text).take();
 }
 
 http_response hosted_room::status() {
-  const time_point present = room_->now();
+  const instant present = now();  // by a hook, which is called under no lock
   std::shared_ptr<const std::string> text;
   {
     const scoped_lock lock{status_mutex_};
-    const duration age = elapsed(status_of_, present);
+    const duration age = elapsed(status_of_, present.steady);
     if (status_ == nullptr || age >= std::chrono::seconds{1} || age <= -std::chrono::seconds{1}) {
-      status_ = std::make_shared<const std::string>(status_text());
-      status_of_ = present;
+      status_ = std::make_shared<const std::string>(status_text(present));
+      status_of_ = present.steady;
     }
     text = status_;
   }

@@ -29,6 +29,17 @@ constexpr std::array<std::string_view, 2> renewals{"none", "sliding"};
 constexpr std::array<std::string_view, 2> orders{"strict", "weighted"};
 
 double seconds_of(duration d) { return std::chrono::duration<double>(d).count(); }
+/// The nearest, so that what `seconds_of` says is what it came from: 1.001 s is not 1000999999 ns.
+duration duration_of(double seconds) {
+  return seconds < seconds_of(duration::max()) ? duration{std::llround(seconds * 1e9)} : duration::max();
+}
+
+/// No longer than `most` bytes, and no character cut in two.
+std::string_view beginning_of(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return text;
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0U) == 0x80U) --most;
+  return text.substr(0, most);
+}
 
 /// Reads the members of one object; whatever is left is not known. Each step is nothing once there is a problem.
 class member_reader {
@@ -66,12 +77,11 @@ class member_reader {
         into = *off;
         return;
       }
-      constexpr double most = 1e9;
       const double s = v.is_number() ? v.to_number<double>() : -1;
-      if (!(s >= 0 && s <= most)) {
-        return refuse(name, std::string{"must be seconds from 0 to 1e9"} + (off ? ", or null: off" : ""));
+      if (!(s >= 0 && s <= seconds_of(duration::max()))) {
+        return refuse(name, std::string{"must be seconds from 0 to 9.2e9"} + (off ? ", or null: off" : ""));
       }
-      into = std::chrono::duration_cast<duration>(std::chrono::duration<double>(s));
+      into = duration_of(s);
     });
   }
   template <class T>
@@ -100,7 +110,7 @@ class member_reader {
   problem finish() {
     if (!problem_ && !from_.empty()) {
       const auto name = from_.begin()->key();
-      refuse(std::string_view{name.data(), std::min<std::size_t>(name.size(), 64)}, "is not known, or cannot be changed");
+      refuse(beginning_of({name.data(), name.size()}, 64), "is not known, or cannot be changed");
     }
     return std::move(problem_);
   }

@@ -43,7 +43,7 @@ void parse_request(table_reader& reader, step& out) {
   out.path = request.substr(std::min(space + 1, request.size()));
   if (std::find(std::begin(methods), std::end(methods), out.method) == std::end(methods)) {
     reader.error(reader.source_of("request"),
-                 "unknown method '" + out.method + "'" + suggestion(out.method, methods) + "; the form is \"POST /path\"");
+                 "unknown method '" + out.method + "' (the form is \"POST /path\")" + suggestion(out.method, methods));
   } else if (!out.path.starts_with('/') || out.path.find(' ') != std::string::npos || has_control_character(out.path)) {
     reader.error(reader.source_of("request"),
                  "the path '" + out.path + "' must begin with '/' and hold no spaces; the form is \"POST /path\"");

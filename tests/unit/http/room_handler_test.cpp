@@ -138,6 +138,13 @@ TEST_F(room_http, operators_read_the_limits_and_send_them_back_changed) {
   EXPECT_EQ(room->config().lanes[1].cap, 3U);
   EXPECT_EQ(admin().get("/rooms/room/").r.body, changed.r.body);
   EXPECT_EQ(admin().ask("PUT", "/rooms/room", changed.r.body).r.body, changed.r.body) << "what it says it takes";
+  room_config odd = room->config();
+  odd.session_ttl = 1001ms;  // one of those that no binary fraction of a second hits
+  odd.session_max = duration::max();
+  ASSERT_FALSE(room->reconfigure(odd));
+  EXPECT_EQ(admin().ask("PUT", "/rooms/room", admin().get("/rooms/room").r.body).status(), 200U);
+  EXPECT_EQ(room->config().session_ttl, 1001ms);
+  EXPECT_EQ(room->config().session_max, duration::max());
   EXPECT_EQ(admin().ask("PUT", "/rooms/room", R"({"admit":null,"session_idle_s":null})").text("admit"), "null");
   EXPECT_EQ(room->config().session_idle, duration::max());
   EXPECT_EQ(user.get("/rooms/room").error(), "operators_only");
@@ -185,8 +192,8 @@ TEST_F(room_http, limits_that_are_wrong_are_named_and_none_of_them_is_taken) {
       {R"({"max_active":4294967296})", "max_active: must be an integer from 0 to 4294967295"},
       {R"({"max_active":"4"})", "max_active: must be an integer from 0 to 4294967295"},
       {R"({"max_active":4,"claim_window_s":0.5})", "claim_window_s: must be >= 1 s, is "},
-      {R"({"max_active":4,"claim_window_s":null})", "claim_window_s: must be seconds from 0 to 1e9"},
-      {R"({"max_active":4,"session_ttl_s":1e12})", "session_ttl_s: must be seconds from 0 to 1e9"},
+      {R"({"max_active":4,"claim_window_s":null})", "claim_window_s: must be seconds from 0 to 9.2e9"},
+      {R"({"max_active":4,"session_ttl_s":1e12})", "session_ttl_s: must be seconds from 0 to 9.2e9"},
       {R"({"max_active":4,"pace":"fast"})", R"(pace: must be one of "smooth", "batch", "strict")"},
       {R"({"max_active":4,"admit":{"permits":5}})", "admit: must have permits and per_s, as there was no limit"},
       {R"({"max_active":4,"admit":{"permits":5,"per_s":1,"x":1}})", "admit.x: is not known, or cannot be changed"},
@@ -205,6 +212,11 @@ TEST_F(room_http, limits_that_are_wrong_are_named_and_none_of_them_is_taken) {
     const std::string message = sent(body);
     EXPECT_EQ(message.substr(0, std::string_view{expected}.size()), expected) << body;
   }
+  std::string name = "x";  // 1 + 21 * 3 bytes, and what comes next would be cut in two
+  for (int i = 0; i < 40; ++i) name += "줄";
+  EXPECT_EQ(admin().ask("PUT", "/rooms/room", "{\"" + name + "\":1}").text("field"), name.substr(0, 64));
+  name.insert(1, "y");
+  EXPECT_EQ(admin().ask("PUT", "/rooms/room", "{\"" + name + "\":1}").text("field"), name.substr(0, 62));
 }
 
 TEST_F(room_http, the_status_is_for_everybody_and_is_made_once_a_second) {
@@ -226,6 +238,18 @@ TEST_F(room_http, the_status_is_for_everybody_and_is_made_once_a_second) {
   EXPECT_EQ(fresh.text("as_of"), "2026-01-01T00:00:01.000Z");
   clock.set(clock.now() - 10s);
   EXPECT_NE(user.get("status").r.body, fresh.r.body) << "a clock that went back stops nothing";
+
+  room_http_config config = http_config();
+  bool asks = false;
+  config.wall_clock = [&, usual = config.wall_clock] {
+    if (!std::exchange(asks, false)) return usual();
+    (void)user.get("status");
+    return usual();
+  };
+  handler.emplace(config);
+  handler->add(*room);
+  asks = true;
+  EXPECT_EQ(user.get("status").status(), 200U) << "hooks are called under no lock";
 }
 
 TEST_F(room_http, who_comes_again_gets_the_same_seat) {
