@@ -61,6 +61,63 @@
       for (let i = 3; i < 500; ++i) h = recorded(h, stats(2 * i), 100 + i);
       same([h.length <= kept + 2, h.at(-1).enteredPerS], [true, 2]);
       same(recorded(h, stats(1), 700).length, 1, "after a restart");
+      same(recorded(h, {...stats(5000), epoch: 2}, 601).length, 1, "after a restart that was overtaken");
+    });
+    const limits = {admit: {permits: 2, per_s: 1}, pace: "smooth", max_active: 0, capacity: 1000, manual: false, claim_window_s: 4,
+                    session_idle_s: null, lanes: [{lane: "standard", cap: 0}], polls: {budget_per_s: 5000}};
+    check("the verdict: the worst comes first, and nobody has to read a chart for it", () => {
+      const stats = (more = {}, totals = {}) => ({epoch: 1, state: "open", reason: "rate", waiting: 5, active: 2, offered: 0, gate: 1, gate_reason: "",
+        store_error: "", ...more, totals: {entered: 0, lapsed: 0, polls: 0, early_polls: 0, held_s: {}, refused: {full: 0}, ...totals}});
+      const after = (all, l = limits) => {
+        let h = [];
+        all.forEach((s, i) => { h = recorded(h, s, 100 + 10 * i); });
+        const v = verdictOf(all.at(-1), l, h);
+        return [v.tone, v.key.slice(8)];
+      };
+      const moving = [0, 1, 2, 3, 4].map(i => stats({}, {entered: i}));
+      same(after(moving), ["well", "moving"]);
+      same(after([stats({waiting: 0})]), ["well", "idle"]);
+      const still = (more, l) => after([0, 1, 2, 3].map(() => stats(more)), l);
+      same(still({}), ["bad", "stuck"]);
+      same(still({waiting: 0}), ["well", "idle"], "who does not wait is not stuck");
+      same(after([...moving, ...[5, 6].map(() => stats({}, {entered: 4}))]), ["well", "moving"], "for 20 s");
+      same(still({}, {...limits, admit: {permits: 1, per_s: 20}}), ["well", "moving"], "one in 20 s");
+      same(still({}, {...limits, pace: "strict", admit: {permits: 50, per_s: 20}}), ["well", "moving"], "fifty in 20 s");
+      same(still({}, null), ["bad", "stuck"], "limits are not known yet");
+      same([still({offered: 2}), still({reason: "active"})], [["look", "stuck_offered"], ["bad", "stuck_active"]]);
+      same(still({}, {...limits, manual: true}), ["look", "manual"]);
+      same([still({state: "paused"}), still({state: "paused", waiting: 0}), still({state: "closed"})],
+           [["look", "paused_on"], ["look", "paused"], ["bad", "closed_on"]]);
+      same([still({gate: 0}), after([stats({gate: 0.4}, {entered: 1})])], [["bad", "gate_shut"], ["look", "gate"]]);
+      same(still({state: "paused", store_error: "disk full"}), ["bad", "store"]);
+      same(after([stats(), stats({}, {entered: 1, refused: {full: 3}})]), ["look", "full"]);
+      same(after([stats(), stats({}, {entered: 4, lapsed: 6})]), ["look", "lapsing"]);
+      for (const key of Object.keys(words.en).filter(k => k.startsWith("verdict_"))) same(words.en[key] !== "", true, key);
+    });
+    check("limits: what stands in a field, and what is sent", () => {
+      const changed = texts => changesOf(limits, texts), body = texts => bodyOf(limits, changed(texts));
+      same([textOf(limits, "admit.permits"), textOf(limits, "session_idle_s"), textOf(limits, "polls.budget_per_s")], ["2", "", "5000"]);
+      same(changed({capacity: "1,000", "admit.permits": " 2 ", manual: "false"}), [], "the same in other words");
+      same(body({"admit.permits": "50", capacity: "2,000"}), {admit: {permits: 50, per_s: 1}, capacity: 2000});
+      same(body({"admit.permits": "", "admit.per_s": ""}), {admit: null}, "no limit");
+      same(body({"admit.per_s": ""}), {admit: {permits: 2, per_s: null}}, "which the server refuses");
+      same(body({max_active: "many", "polls.budget_per_s": "0.5", manual: "true"}), {max_active: "many", manual: true, polls: {budget_per_s: 0.5}});
+      same(body({session_idle_s: "30", pace: "strict"}), {pace: "strict", session_idle_s: 30});
+      const two = {...limits, lanes: [{lane: "vip", cap: 0}, {lane: "all", cap: 0}]};
+      same(bodyOf(two, changesOf(two, {"lanes[1].cap": "7"})), {lanes: [{lane: "vip"}, {lane: "all", cap: 7}]});
+      same(fieldsOf(two).length - fieldsOf(limits).length, 9, "two lanes have fields, and an order");
+      for (const field of fieldsOf(two)) {
+        same([typeof words.en[wordOf(field)], typeof words.ko[wordOf(field)]], ["string", "string"], field.path);
+        if (Array.isArray(field.kind)) for (const value of field.kind) same(typeof words.ko[`choice_${field.path}_${value}`], "string", value);
+      }
+      same(refusalOf(limits, {field: "admit.per_s", message: "admit.per_s: must be 1 ms .. 24 h"}), {path: "admit.per_s", text: "must be 1 ms .. 24 h"});
+      same(refusalOf(limits, {field: "admit", message: "admit: or max_active is needed"}).path, "admit.permits");
+      same([refusalOf(limits, {message: "no"}), refusalOf(two, {field: "lanes[1].cap", message: "x"}).path], [{path: null, text: "no"}, "lanes[1].cap"]);
+      const warned = (texts, more) => warningsOf({waiting: 600, active: 80, ...more}, limits, changed(texts)).map(([key, v]) => [key, v.seconds]);
+      same(warned({max_active: "50", capacity: "10"}), [["warn_max_active", null], ["warn_capacity", null]].map(([k]) => [k, undefined]));
+      same(warned({"admit.permits": "10"}), [["warn_line", 60]]);
+      same(warned({"admit.permits": "", "admit.per_s": ""}), [["warn_no_admit", undefined]]);
+      same([limitsInWords(en, {...limits, max_active: 50}), limitsInWords(ko, {...limits, manual: true})], ["2 per 1 second · 50 inside", "수동 입장"]);
     });
     return failures;
   }
@@ -156,6 +213,10 @@
     const inside = answered(held, "claim", ok(view("active", {session_expires_at: iso(at + 600000)})), at);
     same([inside.phase, inside.sessionEnds, keptOf(inside).phase], ["active", at + 600000, "active"]);
     same(due(hidden(inside, at), at), {at: at + 600300, what: "look"});
+    same(due(inside, at), {at: at + activeEvery, what: "look"}, "it may be revoked");
+    const near = answered(waiting(), "look", ok(view("offered", {offer_expires_at: iso(at + 30000)})), at);
+    same(due(near, at), {at: at + offerEvery, what: "look"}, "it may be withdrawn");
+    same(due(answered(near, "look", ok(view("offered", {offer_expires_at: iso(at + 3000)})), at), at).at, at + 3300, "its end");
     same(answered(inside, "complete", {status: 204, body: null, again: null}, at).ended, "completed");
   });
   check("every end has words, and a way on", () => {
@@ -182,6 +243,12 @@
     same(answered(offered, "look", ok(view("waiting", {position: 1})), at).notice.kind, "requeued_front");
     same(noticeText(answered(waiting(), "look", ok(view("waiting", {position: 11})), at), ko),
          "앞에 계시던 분이 원래 자리로 돌아와 순번이 10번에서 11번으로 바뀌었습니다.");
+  });
+  check("the draw's seed is asked for until it is there", () => {
+    const fan = answered({...waiting({poll_after_ms: 60000}), status: {commitment: "c", seed: null}, statusAt: at}, "look",
+        ok(view("waiting", {position: 9, poll_after_ms: 60000})), at);
+    same(due(fan, at), {at: at + outsideEvery, what: "status"});
+    same(due({...fan, status: {commitment: "c", seed: "s"}}, at).what, "look");
   });
   check("joining may be refused", () => {
     const join = (status, error, again = null, more = {}) =>

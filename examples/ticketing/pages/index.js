@@ -5,11 +5,6 @@
   const rooms = listedRooms().map(room => ({...room, status: null}));
   let say = null, timer = 0;
 
-  const tag = (name, values = {}, ...children) => {
-    const e = Object.assign(document.createElement(name), values);
-    e.append(...children);
-    return e;
-  };
   for (const room of rooms) {
     room.heading = tag("h2", {id: "room-" + room.name});
     room.badge = tag("span", {className: "badge"});

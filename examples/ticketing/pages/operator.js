@@ -1,34 +1,52 @@
 // The operator's page: signs in, asks for statistics every second while somebody looks, draws them, and does what is asked.
 (() => {
   const $ = id => document.getElementById(id);
-  const every = 1000;
+  const every = 1000, limitsEvery = 10;  // ms; times that
   const room = roomOfPage();
   const path = "/rooms/" + encodeURIComponent(room.name);
-  const memory = "weir.operator.token";
+  const memory = "weir.operator.token", logMemory = "weir.operator.log." + room.name;
 
-  let token = stored(), stats = null, seenAt = 0, history = [], signedIn = false, problem = null, tried = false;
-  let say = null, timer = 0, asking = false, busy = false, pending = null, outcome = null;
-  let charts = [];
+  let token = stored(memory), stats = null, seenAt = 0, history = [], signedIn = false, problem = null;
+  let refused = false;   // what we have to show was
+  let say = null, timer = 0, asking = false, busy = false, pending = null, outcome = null, rounds = 0;
+  let saidKey = null, log = [];
+  let asked = 0, absent = false;
+  const newest = {stats: 0, limits: 0};  // answers may overtake each other: what was asked before is not listened to
+  try { log = JSON.parse(stored(logMemory)) ?? []; } catch { /* somebody else's */ }
 
-  function stored() {
-    try { return sessionStorage.getItem(memory); } catch { return null; }
+  function stored(key) {
+    try { return sessionStorage.getItem(key); } catch { return null; }
+  }
+  function store(key, text) {
+    try { text === null ? sessionStorage.removeItem(key) : sessionStorage.setItem(key, text); } catch { /* this page only */ }
   }
   function keep(text) {
     token = text;
-    try { text === null ? sessionStorage.removeItem(memory) : sessionStorage.setItem(memory, text); } catch { /* this page only */ }
+    newest.stats = newest.limits = asked;  // whatever is under way was asked as somebody else
+    store(memory, text);
   }
   const credentials = () => token === null ? {} : {Authorization: "Bearer " + token};
 
-  function tag(name, values = {}, ...children) {
-    const e = Object.assign(document.createElement(name), values);
-    e.append(...children);
-    return e;
-  }
+  const charts = operatorCharts($("charts"));
+  const limits = limitsForm({
+    stats: () => stats, load: () => tell("GET", ""), save: body => tell("PUT", "", body), question, told});
 
   // What the server says.
 
   function problemOf(answer) {
-    return answer.status === 0 ? say("no_answer") : answer.body?.message ?? answer.body?.error ?? "HTTP " + answer.status;
+    if (answer.status === 0) return say("no_answer");
+    const code = answer.body?.error ?? "";
+    return words.en["problem_" + code] ? say("problem_" + code) : answer.body?.message || code || "HTTP " + answer.status;
+  }
+
+  // An answer in its turn; null: it was overtaken. Who is not let in is asked for a token.
+  async function tell(method, end, body) {
+    const n = ++asked, kind = end === "" ? "limits" : "stats";
+    const answer = await ask(method, path + end, {headers: credentials(), body});
+    if (n <= newest[kind]) return null;
+    newest[kind] = n;
+    heard(answer);
+    return answer;
   }
 
   function heard(answer) {
@@ -38,18 +56,18 @@
       signedIn = true;
       problem = null;
       history = recorded(history, stats, clock() / 1000);
-    } else if (answer.status === 403 || answer.status === 401) {
-      signedIn = false;
-      history = [];
-      stats = null;
-      $("token-problem").textContent = token === null || !tried ? "" : say("token_wrong");
-      keep(null);
-    } else if (answer.status === 404) {
-      problem = () => say("absent_heading");
-    } else {
-      problem = () => seenAt === 0 ? problemOf(answer)
-        : say("stats_failed", {time: timeWithSeconds(say, seenAt), problem: problemOf(answer)});
+    } else if (answer.status === 403 || (answer.status === 401 && answer.body?.error === undefined)) {  // not of a seat's token
+      refused = token !== null;
+      forget();
     }
+  }
+  function forget() {
+    keep(null);
+    signedIn = false;
+    stats = null;
+    history = [];
+    seenAt = 0;
+    limits.forget();
   }
 
   async function refresh() {
@@ -57,226 +75,266 @@
     if (asking) return;
     asking = true;
     const began = clock();
-    const answer = await ask("GET", path + "/stats", {headers: credentials()});
+    const answer = await tell("GET", "/stats");
     asking = false;
-    heard(answer);
-    render();
+    if (answer === null) {
+      if (token !== null || signedIn) refresh();  // there is another token now, or an action was answered meanwhile
+      return;
+    }
     const stop = answer.status === 403 || answer.status === 401 || answer.status === 404;
+    absent = answer.status === 404;
+    if (absent) problem = () => say("absent_heading");
+    else if (!stop && answer.status !== 200) {
+      problem = () => seenAt === 0 ? problemOf(answer)
+        : say("stats_failed", {time: timeWithSeconds(say, seenAt), problem: problemOf(answer)});
+    }
+    render();
+    if (signedIn && rounds++ % limitsEvery === 0) limits.load().then(render);
     if (!stop && document.visibilityState !== "hidden") {
       timer = setTimeout(refresh, Math.max(answer.again ?? 0, every - (clock() - began), 100));
     }
   }
 
-  async function act(action, n) {
+  async function act(action, body, detail = "") {
+    if (busy) return null;
     busy = true;
     outcome = null;
     render();
-    const answer = await ask("POST", `${path}/${action}`,
-        {headers: credentials(), ...(action === "advance" ? {body: {n}} : {})});
+    const answer = await tell("POST", "/" + action, body);
     busy = false;
-    outcome = {action, bad: answer.status !== 200, answer};
-    if (answer.status === 200 || answer.status === 403) heard(answer);
+    told(action, detail, answer);
+    return answer;
+  }
+  // What became of an action is said, and written down.
+  function told(action, detail, answer) {
+    if (answer === null) return render();
+    const bad = answer.status !== 200;
+    outcome = {action, detail, bad, answer};
+    log = [{at: Date.now(), action, detail, bad, problem: bad ? problemOf(answer) : ""}, ...log].slice(0, 6);
+    store(logMemory, JSON.stringify(log));
     render();
   }
 
   // The document.
 
+  function verdict() {
+    const v = verdictOf(stats, limits.limits(), history);
+    const values = v.values.s === undefined ? v.values : {...v.values, time: inWords(say, v.values.s)};
+    const text = say(v.key, values);
+    $("verdict").dataset.tone = v.tone;
+    if ($("verdict-text").textContent !== text) $("verdict-text").textContent = text;
+    const held = stats.reason ?? "none";
+    const more = ["moving", "stuck", "stuck_active", "full", "lapsing"].some(key => v.key === "verdict_" + key);
+    $("held").textContent = !more || held === "none" || words.en["held_" + held] === undefined ? ""
+      : say("held_" + held, {reason: held === "store" ? stats.store_error : stats.gate_reason});
+    if (saidKey !== null && saidKey !== v.key) $("verdict-said").textContent = text;
+    saidKey = v.key;
+    const mark = problem !== null || v.tone === "bad" ? "⚠ " : v.tone === "look" ? "△ " : "";
+    document.title = mark + say("title_operate", {n: stats.waiting, title: room.title[say.language]});
+  }
+
   function tiles() {
     const {p50, p90} = stats.eta_at_end_s ?? {};
-    const gate = stats.gate < 1 ? `${say.number(Math.round(100 * stats.gate))} %` : "100 %";
-    const rate = history.at(-1)?.enteredPerS;
+    const now = limits.limits(), rate = history.at(-1)?.enteredPerS;
+    const oldest = Math.max(0, ...stats.lanes.map(l => l.oldest_wait_s));
+    const of = (value, most) => most > 0 ? `${say.number(value)} / ${say.number(most)}` : say.number(value);
     const shown = [
-      ["waiting", say.number(stats.waiting)], ["offered", say.number(stats.offered)], ["active", say.number(stats.active)],
+      ["waiting", say.number(stats.waiting)], ["offered", say.number(stats.offered)], ["active", of(stats.active, now?.max_active)],
       ["rate", rate === null || rate === undefined ? "–" : say("rate", {n: rate})],
-      ["eta", p50 === undefined ? say("unknown") : etaInWords(say, {p50, p90})], ["gate", gate]];
+      ["eta", p50 === undefined ? say("unknown") : etaInWords(say, {p50, p90})],
+      ["oldest", stats.waiting > 0 ? inWords(say, oldest) : "–"],
+      ["limits", now === null ? "–" : limitsInWords(say, now)], ["gate", `${say.number(Math.round(100 * stats.gate))} %`]];
     if (stats.store_error) shown.push(["store", stats.store_error]);
-    $("tiles").replaceChildren(...shown.map(([name, value]) => tag("div", {className: "tile", id: "tile-" + name},
-        tag("p", {className: "label", textContent: say("tile_" + name)}), tag("p", {className: "value", textContent: value}))));
+    fillPairs($("tiles"), shown.map(([name, value]) => [name, say("tile_" + name), value]), name => {
+      const [label, value] = [tag("p", {className: "label"}), tag("p", {className: "value"})];
+      return [tag("div", {className: "tile", id: "tile-" + name}, label, value), label, value];
+    });
   }
 
   function actions() {
     const shown = actionsIn(stats.state);
-    const as = JSON.stringify([shown, busy, say.language]);
-    if ($("actions").dataset.shows === as) return;
-    $("actions").dataset.shows = as;
-    const focused = document.activeElement?.dataset?.action;
-    const made = shown.map((action, i) => {
-      const b = tag("button", {type: "button", disabled: busy, textContent: say("act_" + action),
-                               className: isDangerous(action) ? "plain danger" : i === 0 ? "main" : "plain"});
-      b.dataset.action = action;
-      b.addEventListener("click", () => wish(action));
-      return b;
-    });
-    const first = made.findIndex(b => b.classList.contains("danger"));
-    if (first > 0) made.splice(first, 0, tag("span", {className: "gap"}));
-    $("actions").replaceChildren(...made);
-    if (focused) ($("actions").querySelector(`[data-action="${focused}"]`) ?? $("actions").querySelector("button")).focus();
+    const as = JSON.stringify([shown, say.language]);
+    if ($("actions").dataset.shows !== as) {
+      $("actions").dataset.shows = as;
+      const focused = document.activeElement?.dataset?.action;
+      const made = shown.map((action, i) => {
+        const b = tag("button", {type: "button", textContent: say("act_" + action),
+                                 className: isDangerous(action) ? "plain danger" : i === 0 ? "main" : "plain"});
+        b.dataset.action = action;
+        b.addEventListener("click", () => wish(action));
+        return b;
+      });
+      const first = made.findIndex(b => b.classList.contains("danger"));
+      if (first > 0) made.splice(first, 0, tag("span", {className: "gap"}));
+      $("actions").replaceChildren(...made);
+      if (focused) ($("actions").querySelector(`[data-action="${focused}"]`) ?? $("actions").querySelector("button")).focus();
+    }
+    // Not disabled: that would take the focus from who has just pressed it.
+    for (const b of document.querySelectorAll("#actions button, #advance-send, #revoke button")) b.setAttribute("aria-disabled", String(busy));
   }
 
   function render() {
     if (say === null) return;
     const title = room.title[say.language];
-    document.title = say("operate_heading", {title});
     $("heading").textContent = say("operate_heading", {title});
     $("fan-page").href = "/fan/" + encodeURIComponent(room.name);
-    $("sign-in").hidden = signedIn || (seenAt === 0 && !tried && problem === null && token !== null);
+    $("sign-in").hidden = signedIn || token !== null || absent;
+    $("token-problem").textContent = refused ? say("token_wrong") : "";
     $("inside").hidden = !signedIn;
+    $("inside").toggleAttribute("data-stale", problem !== null);
     $("forget").hidden = token === null || !signedIn;
     $("state").hidden = stats === null;
     $("trouble").hidden = problem === null;
-    $("trouble").textContent = problem === null ? "" : problem();
-    if (!signedIn || stats === null) return;
+    const trouble = problem === null ? "" : problem();
+    if ($("trouble").textContent !== trouble) $("trouble").textContent = trouble;
+    if (!signedIn || stats === null) {
+      document.title = say("operate_heading", {title});
+      return;
+    }
     $("state").dataset.state = stats.state;
     $("state").textContent = say(words.en["state_" + stats.state] ? "state_" + stats.state : "state_unknown");
-    const held = stats.reason ?? "none";
-    $("held").textContent =
-        say(words.en["held_" + held] ? "held_" + held : "held_none", {reason: held === "store" ? stats.store_error : stats.gate_reason});
+    verdict();
     tiles();
     actions();
-    $("advance-send").disabled = busy;
-    $("outcome").textContent = outcome === null ? "" : outcome.text ?? (outcome.bad
-      ? say("act_failed", {action: say("act_" + outcome.action), problem: problemOf(outcome.answer)})
-      : say("act_done", {action: say("act_" + outcome.action)}));
-    $("outcome").toggleAttribute("data-bad", outcome?.bad ?? false);
+    written();
     totals();
-    draw();
+    charts.draw(history);
+  }
+
+  const called = ({action, detail}) => detail ? `${say("act_" + action)} (${detail})` : say("act_" + action);
+  const later = () => outcome.action === "advance" && ["paused", "closed", "prequeue"].includes(stats.state) ? " " + say("advance_later") : "";
+  function written() {
+    const text = outcome === null ? "" : outcome.text ? outcome.text() : outcome.bad
+      ? say("act_failed", {action: called(outcome), problem: problemOf(outcome.answer)}) : say("act_done", {action: called(outcome)}) + later();
+    if ($("outcome").textContent !== text) $("outcome").textContent = text;
+    $("outcome").toggleAttribute("data-bad", outcome?.bad ?? false);
+    $("log-heading").hidden = log.length === 0;
+    const lines = log.map(e => say(e.bad ? "log_failed" : "log_done", {time: timeWithSeconds(say, e.at), action: called(e), problem: e.problem}));
+    if ($("log").dataset.shows === JSON.stringify(lines)) return;
+    $("log").dataset.shows = JSON.stringify(lines);
+    $("log").replaceChildren(...lines.map(textContent => tag("li", {textContent})));
   }
 
   function totals() {
     const t = stats.totals;
-    const names = ["joined", "entered", "completed", "expired", "left", "abandoned", "rejoined", "lapsed", "revoked", "polls",
-                   "early_polls", "jumped"];
-    $("totals").replaceChildren(...names.map(name => tag("div", {}, tag("dt", {textContent: say("total_" + name)}),
-        tag("dd", {id: "total-" + name, textContent: say.number(t[name])}))));
-  }
-
-  // The charts.
-
-  const held = heldReasons.slice(1);
-  const plans = [
-    {name: "waiting", lines: [["series_waiting", p => p.waiting]], fill: true},
-    {name: "let_in", lines: [["series_entered", p => p.enteredPerS]], fill: true},
-    {name: "active", lines: [["series_active", p => p.active], ["series_offered", p => p.offered]]},
-    {name: "eta", lines: [["series_eta", p => p.etaError]], suggestedMax: 2},
-    {name: "polls", lines: [["series_polls", p => p.pollsPerS], ["series_early", p => p.earlyPerS]]},
-    {name: "held", lines: held.map(reason => ["held_short_" + reason, p => p.heldShares[heldReasons.indexOf(reason)]]),
-     max: 1, stacked: true},
-  ];
-  const color = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
-
-  function build() {
-    for (const c of charts) c.destroy();
-    $("charts").replaceChildren();
-    charts = plans.map(plan => {
-      const canvas = tag("canvas");
-      canvas.setAttribute("role", "img");
-      $("charts").append(tag("figure", {id: "chart-" + plan.name}, tag("h3", {textContent: say("chart_" + plan.name)}),
-          tag("figcaption", {textContent: say(`chart_${plan.name}_note`)}), tag("div", {className: "plot"}, canvas)));
-      const axis = more => ({grid: {color: color("line"), borderColor: color("line")}, ticks: {color: color("soft"), ...more}});
-      return new Chart(canvas, {
-        type: "line",
-        data: {datasets: plan.lines.map(([name], i) => ({
-          label: say(name), data: [], borderColor: color("series-" + (i + 1)), borderWidth: 2, pointRadius: 0, tension: 0,
-          backgroundColor: Chart.helpers.color(color("series-" + (i + 1))).alpha(plan.stacked ? 0.55 : 0.15).rgbString(),
-          fill: plan.stacked ? (i === 0 ? "origin" : "-1") : plan.fill ? "origin" : false}))},
-        options: {
-          animation: false, responsive: true, maintainAspectRatio: false, normalized: true, parsing: false,
-          interaction: {mode: "nearest", axis: "x", intersect: false}, locale: say.language,
-          scales: {
-            x: {type: "linear", max: 0, ...axis({
-              maxRotation: 0, stepSize: 60, callback: v => v === 0 ? say("now") : v % 60 === 0 ? "−" + say("minutes", {n: -v / 60}) : ""})},
-            y: {beginAtZero: true, stacked: Boolean(plan.stacked), max: plan.max, suggestedMax: plan.suggestedMax ?? 1,
-                ...axis({maxTicksLimit: 5, precision: plan.name === "waiting" || plan.name === "active" ? 0 : undefined})}},
-          plugins: {
-            legend: {display: plan.lines.length > 1, align: "start", labels: {color: color("ink"), boxWidth: 12, boxHeight: 12, padding: 10}},
-            tooltip: {callbacks: {title: items => items.length ? inWords(say, -items[0].parsed.x) : ""}}},
-        }});
+    const shown = ["joined", "entered", "completed", "expired", "left", "abandoned", "rejoined", "lapsed", "revoked"]
+      .map(name => [name, t[name]]);
+    shown.push(["full", t.refused.full], ["polls", t.polls], ["early_polls", t.early_polls], ["jumped", t.jumped]);
+    fillPairs($("totals"), shown.map(([name, value]) => [name, say("total_" + name), say.number(value)]), name => {
+      const [term, detail] = [tag("dt"), tag("dd", {id: "total-" + name})];
+      return [tag("div", {}, term, detail), term, detail];
     });
   }
 
-  function draw() {
-    if (charts.length === 0) build();
-    const longest = history.at(-1).at - history[0].at;
-    const span = longest <= 60 ? 60 : longest <= 120 ? 120 : kept;
-    charts.forEach((chart, i) => {
-      plans[i].lines.forEach(([, value], k) => { chart.data.datasets[k].data = pointsOf(history, value); });
-      chart.options.scales.x.min = -span;
-      chart.update("none");
-      const latest = plans[i].lines.map(([name, value]) => {
-        const last = value(history.at(-1));
-        return `${say(name)} ${last === null ? "–" : say.number(last)}`;
-      });
-      chart.canvas.setAttribute("aria-label", `${say("chart_" + plans[i].name)}: ${latest.join(", ")}`);
-    });
-  }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    if (charts.length > 0) build();
+    if (say !== null) charts.speak(say);
     render();
   });
 
   // What the operator wants.
 
-  function wish(action, n) {
-    if (!needsQuestion(action, n)) return act(action, n);
-    pending = {action, n};
-    ask_();
-  }
-  function ask_() {
-    const {action, n} = pending;
-    const count = action === "advance" ? n : stats?.waiting ?? 0;
-    $("question-heading").textContent = say("ask_" + action, {n: count});
-    $("question-text").textContent = say(`ask_${action}_text`, {n: count});
-    $("question-yes").textContent = say("act_" + action);
-    $("question-yes").classList.toggle("danger", isDangerous(action));
+  // `asks()`: what is asked, in the language of now: {heading, text, yes, danger, items, warnings}; `does`: upon yes.
+  function question(asks, does) {
+    pending = {asks, does};
+    shownQuestion();
     if (!$("question").open) $("question").showModal();
     $("question-no").focus();
   }
-  $("question").addEventListener("close", () => { pending = null; });
+  function shownQuestion() {
+    const {heading, text, yes, danger = false, items = [], warnings = []} = pending.asks();
+    $("question-heading").textContent = heading;
+    $("question-text").textContent = text;
+    $("question-yes").textContent = yes;
+    $("question-yes").classList.toggle("danger", danger);
+    $("question-items").hidden = items.length === 0;
+    $("question-items").replaceChildren(...items.map(([name, from, to]) => tag("li", {}, `${name}: `, tag("s", {textContent: from}), " → ", tag("b", {textContent: to}))));
+    $("question-warnings").hidden = warnings.length === 0;
+    $("question-warnings").replaceChildren(...warnings.map(textContent => tag("li", {textContent})));
+  }
+  // Told a moment later, when the next question may be open already.
+  $("question").addEventListener("close", () => { if (!$("question").open) pending = null; });
   $("question-no").addEventListener("click", () => $("question").close());
   $("question-yes").addEventListener("click", () => {
-    const {action, n} = pending;
+    const {does} = pending;
     $("question").close();
-    act(action, n);
+    does();
   });
+
+  function wish(action, n) {
+    if (busy) return;
+    const body = action === "advance" ? {n} : undefined, detail = action === "advance" ? say.number(n) : "";
+    if (!needsQuestion(action, n)) return act(action, body, detail);
+    question(() => {
+      const count = {n: action === "advance" ? n : stats?.waiting ?? 0};
+      return {heading: say("ask_" + action, count), text: say(`ask_${action}_text`, count), yes: say("act_" + action),
+              danger: isDangerous(action)};
+    }, () => act(action, body, detail));
+  }
   $("advance").addEventListener("submit", e => {
     e.preventDefault();
-    const text = $("advance-n").value.trim();
-    const n = Number(text);
+    const text = $("advance-n").value.replace(/[\s,]/g, ""), n = Number(text);
     if (!/^\d+$/.test(text) || n < 1 || n > 1e6) {
-      outcome = {bad: true, text: say("advance_bad")};
+      outcome = {bad: true, text: () => say("advance_bad")};
       $("advance-n").setAttribute("aria-invalid", "true");
-      render();
-      return;
+      return render();
     }
     $("advance-n").removeAttribute("aria-invalid");
     wish("advance", n);
   });
+
+  const revokes = () => $("revoke-by").value;  // subject or token
+  function revokeProblem(text) {
+    $("revoke-problem").textContent = text;
+    $("revoke-what").setAttribute("aria-invalid", String(text !== ""));
+    if (text !== "") $("revoke-what").focus();
+  }
+  const revokeLabel = () => { $("revoke-label").textContent = say("revoke_" + revokes()); };
+  $("revoke-by").addEventListener("change", () => {
+    revokeLabel();
+    revokeProblem("");
+  });
+  $("revoke").addEventListener("submit", e => {
+    e.preventDefault();
+    const by = revokes(), what = $("revoke-what").value.trim();
+    if (what === "") return revokeProblem(say("revoke_empty"));
+    revokeProblem("");
+    const detail = by === "token" ? "…" + what.slice(-6) : what;  // tokens are not written down
+    question(() => ({heading: say("ask_revoke", {who: detail}), text: say("ask_revoke_text"), yes: say("act_revoke"), danger: true}),
+      async () => {
+        const answer = await act("revoke", {[by]: what}, detail);
+        if (answer?.status === 200) $("revoke-what").value = "";
+        else if (answer) revokeProblem(problemOf(answer));
+      });
+  });
+
   $("sign-in").addEventListener("submit", e => {
     e.preventDefault();
     keep($("token").value.trim());
-    tried = true;
+    refused = false;
     $("token").value = "";
+    render();
     refresh();
   });
   $("forget").addEventListener("click", () => {
-    keep(null);
-    tried = signedIn = false;
-    stats = null;
-    history = [];
-    seenAt = 0;
+    forget();
+    refused = false;
+    problem = outcome = saidKey = null;
+    log = [];
+    store(logMemory, null);
     clearTimeout(timer);
-    $("token-problem").textContent = "";
     render();
     $("token").focus();
   });
   document.addEventListener("visibilitychange", () => {
-    if (document.visibilityState !== "hidden" && signedIn) refresh();
+    if (document.visibilityState !== "hidden" && (signedIn || token !== null || problem !== null)) refresh();
   });
 
   languageSwitch(chosen => {
     say = chosen;
-    if (charts.length > 0) build();
-    if (pending) ask_();
+    charts.speak(say);
+    limits.speak(say);
+    revokeLabel();
+    if (pending) shownQuestion();
     render();
   });
   refresh();

@@ -79,11 +79,12 @@ pages::pages(std::vector<listed_room> rooms) : rooms_(std::move(rooms)) {
     return d;
   };
   using namespace assets;
-  index_ = made(index_html(), {style_css()}, {words_js(), language_js(), requests_js(), index_js()});
+  index_ = made(index_html(), {style_css()}, {words_js(), language_js(), requests_js(), elements_js(), index_js()});
   fan_ = made(fan_html(), {style_css(), fan_css()},
               {words_js(), language_js(), requests_js(), fan_state_js(), fan_screen_js(), fan_js()});
   operator_ = made(operator_html(), {style_css(), operator_css()},
-                   {chart_js(), words_js(), language_js(), requests_js(), operator_state_js(), operator_js()},
+                   {chart_js(), words_js(), language_js(), requests_js(), elements_js(), operator_state_js(),
+                    operator_limits_state_js(), operator_charts_js(), operator_limits_js(), operator_js()},
                    "<!--\n" + std::string(chart_js_license()) + "-->");
 }
 
