@@ -107,7 +107,7 @@ function limitsForm(page) {
     render();
     if (answer.status === 400) {
       const {path, text} = refusalOf(limits, answer.body);
-      problemAt(path, text);
+      problemAt(path, say("limit_refused", {problem: text}));
     }
   }
 
