@@ -2,6 +2,8 @@
 
 #include "answers.hpp"
 
+#include <weir/http/room_credentials.hpp>
+
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -93,7 +95,7 @@ task<response> concert_service::list(const request& r, std::string_view) {
 task<response> concert_service::dates(const request& r, std::string_view concert) {
   const auto id = whole_number(concert);
   if (!id) co_return problem(404, "no such concert");
-  if (desk_.is_room() || !bearer_of(r).empty()) {
+  if (desk_.is_room() || !weir::bearer_of(r).empty()) {
     const desk_reply entered = co_await desk_.enter(r);
     if (entered.status != desk_status::ok) co_return answer_of(entered);
   }

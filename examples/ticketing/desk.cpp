@@ -4,8 +4,6 @@
 
 #include <boost/json/serialize.hpp>
 
-#include <weir/http/message.hpp>
-
 #include <cmath>
 
 namespace ticketing {
@@ -47,17 +45,6 @@ response answer_of(const desk_reply& r, unsigned status) {
   }
   if (r.view.poll_after > weir::duration::zero()) body["pollAfterMs"] = milliseconds(r.view.poll_after);
   return {.status = status, .body = json::serialize(body), .headers = {{"Cache-Control", "no-store"}}};
-}
-
-std::string_view bearer_of(const request& r) noexcept {
-  constexpr std::string_view scheme = "Bearer ";
-  for (const auto& h : r.headers) {
-    if (!weir::same_but_for_case(h.name, "Authorization")) continue;
-    if (h.value.size() > scheme.size() && weir::same_but_for_case(h.value.substr(0, scheme.size()), scheme)) {
-      return h.value.substr(scheme.size());
-    }
-  }
-  return {};
 }
 
 }  // namespace ticketing

@@ -52,7 +52,5 @@ class desk {
 
 /// `status` if all is well: token, state, position, etaSeconds, pollAfterMs.
 [[nodiscard]] response answer_of(const desk_reply&, unsigned status = 200);
-/// What was brought as `Authorization: Bearer`; empty: nothing.
-[[nodiscard]] std::string_view bearer_of(const request&) noexcept;
 
 }  // namespace ticketing

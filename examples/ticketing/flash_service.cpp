@@ -3,6 +3,8 @@
 #include "answers.hpp"
 #include "store.hpp"
 
+#include <weir/http/room_credentials.hpp>
+
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
@@ -16,6 +18,7 @@ namespace json = boost::json;
 
 /// Who has logged in is known by this and a name: a demo has no secrets to keep.
 constexpr std::string_view access = "user-";
+constexpr std::size_t longest_name = 64;
 
 }  // namespace
 
@@ -29,15 +32,16 @@ void flash_service::add_to(router& to) {
 
 task<response> flash_service::login(const request& r, std::string_view) {
   const request_body body{r.body};
-  const std::string user = body.text("userId", 1, 64);
+  const std::string user = body.text("userId", 1, longest_name);
   co_return response{.body = json::serialize(json::object{{"accessToken", std::string(access) + user}})};
 }
 
 task<response> flash_service::enqueue(const request& r, std::string_view) {
   const request_body body{r.body};
   (void)body.integer("eventId", 1, INT64_MAX);
-  std::string user{bearer_of(r)};
-  if (!user.starts_with(access)) co_return problem(401, "log in first: Authorization: Bearer ACCESS_TOKEN");
+  std::string user{weir::bearer_of(r)};
+  if (!user.starts_with(access) || user.size() > access.size() + longest_name)
+    co_return problem(401, "log in first: Authorization: Bearer ACCESS_TOKEN");
   co_await ask_table();
   const desk_reply joined = co_await desk_.join(std::move(user));
   co_return answer_of(joined, 201);

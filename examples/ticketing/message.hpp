@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,22 +25,25 @@ template <class T>
 using task = boost::asio::awaitable<T, executor_type>;
 inline constexpr boost::asio::use_awaitable_t<executor_type> use_task{};
 
-struct request {
-  std::string_view method;
-  std::string_view target;
-  std::vector<weir::http_header> headers{};
-  std::string_view body;
+struct request : weir::http_request {
   weir::time_point arrival{};         ///< when its first byte had been read
   const bool* client_gone = nullptr;  ///< becomes true when the client hangs up (only where the server watches for it)
 
   [[nodiscard]] bool gone() const noexcept { return client_gone != nullptr && *client_gone; }
 };
 
-/// Of a body that comes by and by.
-struct body_step {
-  std::string text{};  ///< is sent now; may be empty
-  weir::duration again_in{};
-  bool ends = false;  ///< this was the last one
+/// A body that comes by and by. Belongs to the I/O thread; destroyed when it has ended, the client has left, or the server
+/// stops.
+class body_source {
+ public:
+  body_source() = default;
+  body_source(const body_source&) = delete;
+  body_source& operator=(const body_source&) = delete;
+  virtual ~body_source() = default;
+
+  /// What is sent next; empty: that was all. It is written before this is called again, so that a slow client slows it
+  /// down. Cancelled (terminal) when the client hangs up or the server stops. Errors: none.
+  virtual task<std::string> next() = 0;
 };
 
 struct response {
@@ -48,9 +52,7 @@ struct response {
   std::chrono::seconds retry_after{};                          ///< header Retry-After, if not zero
   std::string_view allow{};                                    ///< header Allow, if not empty
   std::vector<std::pair<std::string, std::string>> headers{};  ///< more of them
-  /// If there: the body is what this says, each time that its last step asked for, until it ends, the client has left, or
-  /// the server stops. It must not throw.
-  std::function<body_step()> steps{};
+  std::shared_ptr<body_source> source{};  ///< if there: what the body is, until it ends; `status` is 200 then
 };
 
 /// Runs on the I/O thread. Its coroutine is cancelled (terminal) when the client hangs up, if the server watches for it.

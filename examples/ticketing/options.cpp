@@ -6,7 +6,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
+#include <optional>
+#include <string_view>
 #include <thread>
 
 namespace ticketing {
@@ -44,8 +48,93 @@ weir::rate rate_in(const std::string& text) {
   if (r.permits < 1 || r.permits > 1'000'000 || !(per >= 1 && per <= 86'400'000)) {
     throw CLI::ValidationError("--admit", "must be N/TIME, such as 50/10s, with N from 1 to 1000000, is '" + text + "'");
   }
+  if (static_cast<double>(r.permits) > 1000 * per) {
+    throw CLI::ValidationError("--admit", "must be at most 1000000 per second, is '" + text + "'");
+  }
   r.per = std::chrono::microseconds{static_cast<std::int64_t>(per * 1000)};
   return r;
+}
+
+/// CLI::Range takes what is no number for one that fits.
+void add_number(CLI::App& app, const std::string& name, double& value, const std::string& help, double least) {
+  const auto assign = [&value, name, least](const double& number) {
+    if (!(number >= least && number <= 1e6)) {
+      throw CLI::ValidationError(name, "must be from " + std::to_string(static_cast<int>(least)) + " to 1000000");
+    }
+    value = number;
+  };
+  app.add_option_function<double>(name, assign, help)->default_str(std::to_string(static_cast<int>(value)));
+}
+
+/// `n` digits at the front of `text`, which is shortened by them. Nothing: there are others.
+std::optional<int> digits(std::string_view& text, std::size_t n) {
+  int value = 0;
+  if (text.size() < n || !std::ranges::all_of(text.substr(0, n), [](char c) { return c >= '0' && c <= '9'; })) return {};
+  std::from_chars(text.data(), text.data() + n, value);
+  text.remove_prefix(n);
+  return value;
+}
+bool skip(std::string_view& text, char c) {
+  if (text.empty() || text.front() != c) return false;
+  text.remove_prefix(1);
+  return true;
+}
+
+/// "2026-12-01T20:00+09:00", seconds if wanted, 'Z' for UTC (ISO 8601).
+std::optional<std::chrono::sys_seconds> date_in(std::string_view text) {
+  using namespace std::chrono;
+  const auto year_ = digits(text, 4);
+  if (!year_ || !skip(text, '-')) return {};
+  const auto month_ = digits(text, 2);
+  if (!month_ || !skip(text, '-')) return {};
+  const auto day_ = digits(text, 2);
+  if (!day_ || !skip(text, 'T')) return {};
+  const auto hour_ = digits(text, 2);
+  if (!hour_ || !skip(text, ':')) return {};
+  const auto minute_ = digits(text, 2);
+  const auto second_ = skip(text, ':') ? digits(text, 2) : std::optional{0};
+  const year_month_day date{year{*year_}, month{static_cast<unsigned>(*month_)}, day{static_cast<unsigned>(*day_)}};
+  if (!date.ok() || !minute_ || !second_ || *hour_ > 23 || *minute_ > 59 || *second_ > 59) return {};
+  minutes east{};
+  if (!skip(text, 'Z')) {
+    const int sign = skip(text, '+') ? 1 : skip(text, '-') ? -1 : 0;
+    const auto h = digits(text, 2);
+    if (sign == 0 || !h || !skip(text, ':')) return {};
+    const auto m = digits(text, 2);
+    if (!m || *h > 14 || *m > 59) return {};
+    east = sign * (hours{*h} + minutes{*m});
+  }
+  if (!text.empty()) return {};
+  return sys_days{date} + hours{*hour_} + minutes{*minute_} + seconds{*second_} - east;
+}
+
+/// So long after now, or at a date.
+weir::time_point opening_in(const std::string& text) {
+  const auto wrong = [&text](const char* why) {
+    return CLI::ValidationError("--opens-at", std::string("must be ") + why + ", is '" + text + "'");
+  };
+  constexpr std::chrono::hours longest{366 * 24};
+  const char* const end = text.data() + text.size();
+  weir::duration wait{};
+  double number = 0;
+  const auto [unit, error] = std::from_chars(text.data(), end, number);
+  const auto known = error == std::errc{} ? time_units().find(std::string(unit, end)) : time_units().end();
+  if (known != time_units().end()) {
+    const double milliseconds = number * known->second;
+    if (!(milliseconds > 0 && milliseconds <= 366 * 86'400'000.0)) throw wrong("in the future, and within a year");
+    wait = std::chrono::milliseconds{static_cast<std::int64_t>(milliseconds)};
+  } else if (const auto date = date_in(text)) {
+    const auto away = *date - std::chrono::system_clock::now();
+    if (away > longest) throw wrong("within a year");
+    if (away < std::chrono::seconds::zero()) {
+      std::fprintf(stderr, "ticketing: %s has passed: the rooms open at once\n", text.c_str());
+    }
+    // Long ago is now: what counts is that it has passed.
+    wait = std::max<weir::duration>(std::chrono::duration_cast<weir::duration>(away), weir::duration::zero());
+  } else {
+    throw wrong("a time from now, such as 30s or 5min, or a date with its zone, such as 2026-12-01T20:00+09:00");
+  }
+  return std::chrono::time_point_cast<weir::duration>(std::chrono::steady_clock::now()) + wait;
 }
 
 /// What the waiting rooms are told, and what stood in their place.
@@ -61,21 +150,35 @@ void add_queues(CLI::App& app, options& o, std::string& room, std::string& style
   app.add_option("--max-active", o.rooms.max_active, "at most so many inside at a time; 0: no limit");
   add_time(app, "--claim-window", o.claim_window, "how long a turn is kept for who does not come", 1000);
   add_time(app, "--session", o.session, "how long somebody may be inside", 1000);
-  app.add_option("--polls", o.rooms.polls_per_s, "polls per second that all who wait may make together")
-      ->check(CLI::Range(1.0, 1e6));
+  add_number(app, "--polls", o.rooms.polls_per_s, "polls per second that all who wait may make together", 1);
+  app.add_option_function<std::string>(
+      "--opens-at", [&o](const std::string& text) { o.rooms.opens_at = opening_in(text); },
+      "until then who comes is collected, and then drawn by lot: 30s, 5min, or a date with its zone, "
+      "2026-12-01T20:00+09:00. Without: open");
   app.add_option("--room-store", o.rooms.file,
                  "SQLite file in which the rooms survive the server; beside it FILE.key. Empty: none");
   app.add_option("--operator-token", o.rooms.operator_token,
                  "what an operator of the rooms has to show; empty: nobody is one");
   app.add_option_function<double>(
          "--issue-time",
-         [&o](const double& ms) { o.issue_time = std::chrono::nanoseconds{static_cast<std::int64_t>(ms * 1e6)}; },
+         [&o](const double& ms) {
+           if (!(ms >= 0 && ms <= 60'000)) throw CLI::ValidationError("--issue-time", "must be from 0ms to 1min");
+           o.issue_time = std::chrono::nanoseconds{static_cast<std::int64_t>(ms * 1e6)};
+         },
          "let a table take so long to give out a token, and the longer the more ask (without rooms)")
       ->transform(CLI::AsNumberWithUnit(time_units(), CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME"))
       ->default_str("0ms");
-  app.add_option("--backend-rate", o.back_end_rate,
-                 "requests per second that the flash sale's back end does at best; 0: any")
-      ->check(CLI::Range(0.0, 1e6));
+  add_number(app, "--backend-rate", o.back_end_rate,
+             "requests per second that the flash sale's back end does at best; 0: any", 0);
+}
+
+/// What is said to rooms where there are none would go unheard.
+std::optional<std::string> said_to_nobody(const CLI::App& app) {
+  for (const char* name :
+       {"--max-active", "--claim-window", "--session", "--polls", "--opens-at", "--room-store", "--operator-token"}) {
+    if (app.count(name) > 0) return std::string(name) + " needs --room on";
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -114,12 +217,16 @@ std::variant<options, int> parse_options(int argc, char** argv) {
   auto* measure = app.add_option_function<double>(
       "--measure-hash-rate",
       [&o](const double& seconds) {
+        if (!(seconds >= 0.1 && seconds <= 600))
+          throw CLI::ValidationError("--measure-hash-rate", "must be from 0.1 to 600");
         o.measure_hash_rate = std::chrono::milliseconds{static_cast<std::int64_t>(seconds * 1000)};
       },
       "hash for SECONDS (3) on all workers, print the hashes per second, and exit");
-  measure->expected(0, 1)->default_str("3")->check(CLI::Range(0.1, 600.0));
+  measure->expected(0, 1)->default_str("3");
   try {
     app.parse(argc, argv);
+    const auto unheard = room == "on" ? std::nullopt : said_to_nobody(app);
+    if (unheard) throw CLI::ValidationError(*unheard);
   } catch (const CLI::ParseError& e) {
     // CLI11 has codes of its own; a mistake on the command line is 2 in all of our programs.
     return app.exit(e) == 0 ? 0 : 2;

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace ticketing {
@@ -19,8 +20,9 @@ struct room_options {
   weir::duration claim_window = std::chrono::seconds{30};
   weir::duration session = std::chrono::minutes{10};
   double polls_per_s = 5000;
-  std::string file;            ///< of the store; empty: in memory
-  std::string operator_token;  ///< empty: nobody is one
+  std::optional<weir::time_point> opens_at{};  ///< until then who comes is collected, then drawn by lot
+  std::string file;                            ///< of the store; empty: in memory
+  std::string operator_token;                  ///< empty: nobody is one
 };
 
 }  // namespace ticketing

@@ -4,7 +4,10 @@
 #include <weir/http/room_credentials.hpp>
 
 #include <boost/asio/async_result.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/wait_traits.hpp>
 
 #include <fcntl.h>
 #include <openssl/crypto.h>
@@ -35,6 +38,7 @@ weir::room_config config_of(std::string name, const room_options& o) {
   c.session_ttl = o.session;
   c.session_max = std::max<weir::duration>(o.session, c.session_max);
   c.polls.budget_per_s = o.polls_per_s;
+  c.opens_at = o.opens_at;
   return c;
 }
 
@@ -52,9 +56,14 @@ signing_key key_in(const std::string& file) {
   const int made = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (made >= 0) {
     const signing_key key = new_key();
-    const bool written = ::write(made, key.data(), key.size()) == static_cast<ssize_t>(key.size());
+    // On the disk before the first seat: without it nobody is known again.
+    const bool written = ::write(made, key.data(), key.size()) == static_cast<ssize_t>(key.size()) && ::fsync(made) == 0;
+    const auto failure = written ? std::optional<std::runtime_error>{} : fails("write");
     ::close(made);
-    if (!written) throw fails("write");
+    if (failure) {
+      ::unlink(file.c_str());  // or it would be taken for one, and be too short
+      throw std::runtime_error(*failure);
+    }
     return key;
   }
   if (errno != EEXIST) throw fails("make");
@@ -71,20 +80,8 @@ signing_key key_in(const std::string& file) {
 signing_key key_of(const room_options& o) { return o.file.empty() ? new_key() : key_in(o.file + ".key"); }
 
 bool is_operator(const weir::http_request& r, const std::string& token) {
-  std::string_view shown;
-  for (const weir::http_header& h : r.headers) {
-    constexpr std::string_view scheme = "Bearer ", cookie = "weir_operator=";
-    if (weir::same_but_for_case(h.name, "Authorization") && h.value.starts_with(scheme)) {
-      shown = h.value.substr(scheme.size());
-      break;
-    }
-    if (!weir::same_but_for_case(h.name, "Cookie")) continue;
-    const auto at = h.value.find(cookie);
-    if (at != h.value.npos && (at == 0 || h.value[at - 1] == ' ' || h.value[at - 1] == ';')) {
-      shown = h.value.substr(at + cookie.size());
-      shown = shown.substr(0, shown.find(';'));
-    }
-  }
+  std::string_view shown = weir::bearer_of(r);
+  if (shown.empty()) shown = weir::cookie_of(r, "weir_operator");
   return !token.empty() && shown.size() == token.size() && CRYPTO_memcmp(shown.data(), token.data(), token.size()) == 0;
 }
 
@@ -111,6 +108,42 @@ response response_of(weir::http_response a) {
   return r;
 }
 
+/// Who listens to its seat.
+class seat_events final : public body_source {
+ public:
+  seat_events(weir::room_stream stream, executor_type executor) : stream_(std::move(stream)), timer_(executor) {}
+
+  task<std::string> next() override {
+    weir::room_stream::step step{.text = {}, .again_in = again_in_, .ends = ended_};
+    while (step.text.empty() && !step.ends) {
+      timer_.expires_after(step.again_in);
+      boost::system::error_code cut;
+      co_await timer_.async_wait(boost::asio::redirect_error(use_task, cut));
+      if (cut) break;
+      step = looked();
+    }
+    again_in_ = step.again_in;
+    ended_ = step.ends;
+    co_return std::move(step.text);
+  }
+
+ private:
+  using clock = std::chrono::steady_clock;
+
+  weir::room_stream::step looked() {
+    try {
+      return stream_.next();
+    } catch (const std::bad_alloc&) {
+      return {.text = {}, .again_in = {}, .ends = true};
+    }
+  }
+
+  weir::room_stream stream_;
+  boost::asio::basic_waitable_timer<clock, boost::asio::wait_traits<clock>, executor_type> timer_;
+  weir::duration again_in_{};
+  bool ended_ = false;
+};
+
 }  // namespace
 
 room_desk::room_desk(std::string name, const room_options& o, const weir::hmac_signer& keys, executor_type executor)
@@ -135,9 +168,8 @@ task<desk_reply> room_desk::join(std::string user) {
 }
 
 std::optional<weir::seat_holder> room_desk::holder_in(const request& r) const {
-  const weir::http_request asked{r.method, r.target, r.headers, {}, {}};
   for (const auto kind : {weir::token_kind::seat, weir::token_kind::pass}) {
-    const auto shown = weir::room_credentials_of(asked, room_.config().name, kind);
+    const auto shown = weir::room_credentials_of(r, room_.config().name, kind);
     if (!shown) continue;
     const weir::read_ticket ticket = room_.read(shown->token, kind, shown->bind);
     if (ticket.problem == weir::ticket_problem::none) return ticket.holder;
@@ -186,7 +218,8 @@ rooms::rooms(const room_options& o, executor_type executor)
 }
 
 task<response> rooms::handle(const request& r) {
-  const weir::http_request asked{r.method == "HEAD" ? std::string_view{"GET"} : r.method, r.target, r.headers, r.body, {}};
+  weir::http_request asked = r;
+  if (r.method == "HEAD") asked.method = "GET";
   if (r.method == "GET" && weir::room_handler::is_for_stream(asked)) co_return stream(asked);
   // Where a store reports: on a thread of its own.
   auto ask = [this, &asked](auto handler) {
@@ -205,16 +238,9 @@ task<response> rooms::handle(const request& r) {
 response rooms::stream(const weir::http_request& r) {
   auto opened = handler_.stream(r);
   if (auto* const refused = std::get_if<weir::http_response>(&opened)) return response_of(std::move(*refused));
-  const auto stream = std::make_shared<weir::room_stream>(std::move(std::get<weir::room_stream>(opened)));
-  response told = response_of(stream->head());
-  told.steps = [stream]() -> body_step {
-    try {
-      weir::room_stream::step s = stream->next();
-      return {.text = std::move(s.text), .again_in = s.again_in, .ends = s.ends};
-    } catch (const std::bad_alloc&) {
-      return {.ends = true};
-    }
-  };
+  auto& stream = std::get<weir::room_stream>(opened);
+  response told = response_of(stream.head());
+  told.source = std::make_shared<seat_events>(std::move(stream), executor_);
   return told;
 }
 

@@ -19,9 +19,11 @@
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 #include "body.hpp"
+#include "request_faults.hpp"
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <list>
 #include <optional>
@@ -46,37 +48,24 @@ constexpr std::chrono::milliseconds sweep_period{100};
 /// After a refusal the client may still be sending; closing at once would reset the connection under the answer.
 constexpr std::chrono::milliseconds linger_time{2'000};
 
-/// The answer to what is not a request; `response::status` 0: none, the client is gone.
-response refusal(const error_code& ec, const server_options& options) {
-  if (ec == http::error::header_limit) {
-    return {.status = 431,
-            .body = error_json("the header is larger than " + std::to_string(options.header_limit) + " bytes")};
-  }
-  if (ec == http::error::body_limit) {
-    return {.status = 413, .body = error_json("the body is larger than " + std::to_string(options.body_limit) + " bytes")};
-  }
-  if (ec == http::error::end_of_stream || ec == http::error::partial_message) return {.status = 0};
-  if (ec.category() == make_error_code(http::error::bad_method).category()) {
-    return {.status = 400, .body = error_json("not an HTTP/1.1 request: " + ec.message())};
-  }
-  return {.status = 0};
-}
-
 enum class phase : std::uint8_t { silent, reading, handling, writing, lingering };
 
 struct connection {
-  explicit connection(socket_type s) : socket(std::move(s)) {}
+  connection(socket_type s, std::string r) : socket(std::move(s)), remote(std::move(r)) {}
 
   void enter(phase p, std::chrono::milliseconds limit) {
     state = p;
     deadline = clock::now() + limit;
+    timed_out = false;
   }
 
   socket_type socket;
+  std::string remote;  // its address
   phase state = phase::silent;
   clock::time_point deadline{};
   bool timed_out = false;
-  bool gone = false;               // hung up while its request was handled
+  bool gone = false;               // hung up while its request was handled, or its answer streams
+  bool streaming = false;          // the answer under way has no end
   std::uint64_t watch_number = 0;  // the watch of an earlier request must not speak for a later one
   asio::cancellation_signal cancel;
   std::list<std::shared_ptr<connection>>::iterator place;
@@ -100,11 +89,11 @@ struct server::state : std::enable_shared_from_this<server::state> {
   void watch(const std::shared_ptr<connection>& c);
   task<void> converse(std::shared_ptr<connection> c);
   task<bool> serve_one(connection& c, const std::shared_ptr<connection>& shared, boost::beast::flat_buffer& buffer);
-  task<error_code> read(connection& c, boost::beast::flat_buffer& buffer, parser_type& parser);
+  task<std::optional<response>> read(connection& c, boost::beast::flat_buffer& buffer, parser_type& parser, request& r);
   task<response> handle(const std::shared_ptr<connection>& c, const request& r);
   task<bool> write(connection& c, response r, unsigned version, bool keep_alive, bool head);
   task<bool> write_text(connection& c, std::string_view text);
-  task<void> write_steps(connection& c, response r);
+  task<void> stream(const std::shared_ptr<connection>& c, response r, bool head);
   task<void> linger(connection& c, boost::beast::flat_buffer& buffer);
   void stop();
 
@@ -158,7 +147,8 @@ void server::state::admit(socket_type socket) {
   ++counters.accepted;
   ++counters.open;
   socket.set_option(tcp::no_delay(true), ignored);
-  auto c = std::make_shared<connection>(std::move(socket));
+  const auto from = socket.remote_endpoint(ignored);
+  auto c = std::make_shared<connection>(std::move(socket), ignored ? std::string{} : from.address().to_string());
   c->enter(phase::silent, options.idle_timeout);
   c->place = connections.insert(connections.end(), c);
   asio::co_spawn(executor, converse(c), asio::bind_cancellation_slot(c->cancel.slot(), asio::detached));
@@ -184,12 +174,12 @@ void server::state::sweep() {
   });
 }
 
-/// While a handler runs nobody reads the socket; this tells whether the client is still there. A client that closes its
-/// sending half counts as gone; one that pipelines its next request is not watched any further.
+/// While a handler runs, or an answer streams, nobody reads the socket; this tells whether the client is still there. A
+/// client that closes its sending half counts as gone; one that pipelines its next request is not watched any further.
 void server::state::watch(const std::shared_ptr<connection>& c) {
   const std::uint64_t number = ++c->watch_number;
   c->socket.async_wait(tcp::socket::wait_read, [c, number](const error_code& ec) {
-    if (ec || number != c->watch_number || c->state != phase::handling) return;
+    if (ec || number != c->watch_number || (c->state != phase::handling && !c->streaming)) return;
     char byte = 0;
     const auto peeked = ::recv(c->socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (peeked > 0 || (peeked < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))) return;
@@ -203,7 +193,8 @@ task<void> server::state::converse(std::shared_ptr<connection> c) {
   // A cancelled handler still has its permits and counters to put in order: it is told by results, not by exceptions.
   co_await asio::this_coro::throw_if_cancelled(false);
   try {
-    boost::beast::flat_buffer buffer;
+    // Bounded: the heads of chunks and what follows a body have no limit of their own.
+    boost::beast::flat_buffer buffer{2 * std::size_t{options.header_limit}};
     while (co_await serve_one(*c, c, buffer)) {
     }
   } catch (const std::exception& e) {
@@ -233,55 +224,65 @@ task<bool> server::state::serve_one(connection& c, const std::shared_ptr<connect
   }
   const auto arrival = weir::time_point(clock::now());
   c.enter(phase::reading, options.request_timeout);
-  const error_code ec = co_await read(c, buffer, parser);
-  if (ec) {
-    response answer = refusal(ec, options);
-    if (c.timed_out) {
-      ++counters.timed_out;
-      c.timed_out = false;
-      answer = {.status = 408, .body = error_json("the request did not arrive in time")};
-    } else {
-      ++(answer.status == 0 ? counters.hung_up : counters.malformed);
-    }
-    if (answer.status != 0 && co_await write(c, std::move(answer), 11, false, false)) co_await linger(c, buffer);
+  request r;
+  r.remote = c.remote;
+  r.arrival = arrival;
+  r.client_gone = &c.gone;
+  if (auto refused = co_await read(c, buffer, parser, r)) {
+    if (refused->status != 0 && co_await write(c, std::move(*refused), 11, false, false)) co_await linger(c, buffer);
     co_return false;
   }
   const auto& message = parser.get();
-  request r{.method = {message.method_string().data(), message.method_string().size()},
-            .target = {message.target().data(), message.target().size()},
-            .body = message.body(),
-            .arrival = arrival,
-            .client_gone = &c.gone};
-  for (const auto& field : message) {
-    r.headers.push_back(
-        {{field.name_string().data(), field.name_string().size()}, {field.value().data(), field.value().size()}});
-  }
   response answer = co_await handle(shared, r);
   if (c.gone) {
     ++counters.hung_up;
     co_return false;
   }
-  if (answer.steps) {
-    co_await write_steps(c, std::move(answer));
+  const bool head = message.method() == http::verb::head;
+  if (answer.source) {
+    co_await stream(shared, std::move(answer), head);
     co_return false;
   }
   const bool keep_alive = message.keep_alive() && !stopping;
-  const bool head = message.method() == http::verb::head;
   co_return co_await write(c, std::move(answer), message.version(), keep_alive, head) && keep_alive;
 }
 
-task<error_code> server::state::read(connection& c, boost::beast::flat_buffer& buffer, parser_type& parser) {
+/// The whole of a request; or what its sender is told, with status 0: nothing, it is gone.
+task<std::optional<response>> server::state::read(connection& c, boost::beast::flat_buffer& buffer, parser_type& parser,
+                                                  request& r) {
+  const auto failed = [&](const error_code& ec) {
+    if (c.timed_out) {
+      ++counters.timed_out;
+      return problem(408, "the request did not arrive in time");
+    }
+    response answer = refusal(ec, options);
+    ++(answer.status == 0 ? counters.hung_up : counters.malformed);
+    return answer;
+  };
   auto [ec, n] = co_await http::async_read_header(c.socket, buffer, parser, no_throw);
-  if (ec) co_return ec;
-  const auto expect = parser.get()[http::field::expect];
-  if (boost::beast::iequals(expect, "100-continue") && !parser.is_done()) {
+  if (ec) co_return failed(ec);
+  const auto& message = parser.get();
+  if (const auto why = ambiguity(message); !why.empty()) {
+    ++counters.malformed;
+    co_return problem(400, why);
+  }
+  r.method = {message.method_string().data(), message.method_string().size()};
+  r.target = {message.target().data(), message.target().size()};
+  // Now, because what follows a body is no header, and Beast puts it among them.
+  for (const auto& field : message) {
+    r.headers.push_back(
+        {{field.name_string().data(), field.name_string().size()}, {field.value().data(), field.value().size()}});
+  }
+  if (boost::beast::iequals(message[http::field::expect], "100-continue") && !parser.is_done()) {
     static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-    const auto [failed, written] =
+    const auto [unsent, written] =
         co_await asio::async_write(c.socket, asio::const_buffer(go_on.data(), go_on.size()), no_throw);
-    if (failed) co_return failed;
+    if (unsent) co_return failed(unsent);
   }
   std::tie(ec, n) = co_await http::async_read(c.socket, buffer, parser, no_throw);
-  co_return ec;
+  if (ec) co_return failed(ec);
+  r.body = message.body();
+  co_return std::nullopt;
 }
 
 task<response> server::state::handle(const std::shared_ptr<connection>& c, const request& r) {
@@ -333,31 +334,31 @@ task<bool> server::state::write_text(connection& c, std::string_view text) {
 }
 
 /// The end of the connection is the end of the body.
-task<void> server::state::write_steps(connection& c, response r) {
-  body_step step{.text = "HTTP/1.1 " + std::to_string(r.status) + " OK\r\nConnection: close\r\n"};
-  for (const auto& [name, value] : r.headers) step.text.append(name).append(": ").append(value).append("\r\n");
-  step.text += "\r\n";
-  timer_type timer{executor};
-  while (true) {
-    if (!step.text.empty()) {
-      const bool written = co_await write_text(c, step.text);
-      if (!written) co_return;
-    }
-    if (step.ends || stopping) co_return;
-    c.state = phase::handling;  // nothing to wait for but the next step
-    timer.expires_after(step.again_in);
-    const auto [cancelled] = co_await timer.async_wait(no_throw);
-    if (cancelled) co_return;
-    step = r.steps();
+task<void> server::state::stream(const std::shared_ptr<connection>& c, response r, bool head) {
+  std::string text = "HTTP/1.1 200 OK\r\nConnection: close\r\n";
+  bool has_server = false;
+  for (const auto& [name, value] : r.headers) {
+    has_server = has_server || weir::same_but_for_case(name, "Server");
+    text.append(name).append(": ").append(value).append("\r\n");
+  }
+  if (!has_server) text.append("Server: ").append(options.name).append("\r\n");
+  text += "\r\n";
+  c->streaming = !head;
+  if (c->streaming) watch(c);
+  while (!text.empty() && !c->gone) {
+    const bool written = co_await write_text(*c, text);
+    if (!written || head || stopping) co_return;
+    c->state = phase::handling;  // nothing to wait for but what comes next
+    text = co_await r.source->next();
   }
 }
 
 task<void> server::state::linger(connection& c, boost::beast::flat_buffer& buffer) {
   error_code ec;
   c.socket.shutdown(tcp::socket::shutdown_send, ec);
-  c.enter(phase::lingering, linger_time);
+  c.enter(phase::lingering, std::min(linger_time, options.request_timeout));
   std::size_t n = 0;
-  while (!ec) {
+  while (!ec && clock::now() < c.deadline) {  // the sweep finds nothing to cancel while there is always more to read
     buffer.clear();
     std::tie(ec, n) = co_await c.socket.async_read_some(buffer.prepare(16 * 1024), no_throw);
   }
@@ -367,8 +368,10 @@ void server::state::stop() {
   if (std::exchange(stopping, true)) return;
   error_code ignored;
   acceptor.close(ignored);
-  for (const auto& c : connections) {
+  const auto open = connections;  // a copy: one that ends at once takes itself out
+  for (const auto& c : open) {
     if (c->state == phase::silent) c->socket.cancel(ignored);
+    if (c->streaming) c->cancel.emit(asio::cancellation_type::terminal);
   }
 }
 

@@ -5,6 +5,8 @@
 
 #include "desk.hpp"
 
+#include <weir/http/room_credentials.hpp>
+
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/wait_traits.hpp>
 
@@ -29,14 +31,14 @@ class token_table final : public desk {
     co_return r;
   }
   desk_reply look(const request& r) override {
-    const std::uint64_t number = number_of(bearer_of(r));
+    const std::uint64_t number = number_of(weir::bearer_of(r));
     return number == 0 ? desk_reply{.status = desk_status::no_token} : of(number);
   }
   task<desk_reply> enter(const request& r) override {
     desk_reply found = look(r);
     if (found.status == desk_status::ok) {
       if (found.view.state != weir::seat_state::active) found.status = desk_status::not_yet;
-      found.pass = bearer_of(r);
+      found.pass = weir::bearer_of(r);
     }
     co_return found;
   }

@@ -21,6 +21,9 @@ struct presented {
       found = how::contradictory;
     }
   }
+  [[nodiscard]] std::string_view unless_contradictory() const noexcept {
+    return found == how::once ? text : std::string_view{};
+  }
 };
 
 [[nodiscard]] constexpr std::string_view without_blanks(std::string_view text) noexcept {

@@ -15,4 +15,9 @@ std::optional<room_credentials> room_credentials_of(const http_request& r, std::
   return room_credentials{token.text, device.found == how::once ? room_hash(device.text) : 0};
 }
 
+std::string_view bearer_of(const http_request& r) noexcept { return detail::bearer_of(r).unless_contradictory(); }
+std::string_view cookie_of(const http_request& r, std::string_view name) noexcept {
+  return detail::cookie_of(r, name).unless_contradictory();
+}
+
 }  // namespace weir::inline v0

@@ -5,6 +5,7 @@
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/stream_traits.hpp>
+#include <boost/beast/core/string.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
@@ -71,7 +72,9 @@ class http_session::connection {
     deadline_ = later(out.sent, timeout);
     stream_.expires_at(deadline_);
     error_code ec;
+    heard_ = false;
     if (open_ && !is_still_open()) close();
+    const bool was_idle = open_;
     if (!open_) co_await connect(ec);
     if (!ec) {
       out.sent = now();
@@ -83,12 +86,26 @@ class http_session::connection {
       const reason why = classify(ec);
       out.end = cancelled_ ? exchange::ending::cancelled : why.end;
       out.failure = why.text;
+      out.crossed = was_idle && out.end == exchange::ending::broken && !heard_;
       if (out.end == exchange::ending::own_error) ++traffic_.own_errors[std::string{why.text}];
       close();
     } else {
       stream_.expires_never();
     }
+    if (!out.streams) parser_.reset();
     co_return out;
+  }
+
+  task<std::string> more(duration silence) {
+    if (!open_) co_return std::string{};
+    deadline_ = later(now(), silence);
+    stream_.expires_at(deadline_);
+    std::string& body = parser_->get().body();
+    error_code ec;
+    while (!ec && body.empty() && !parser_->is_done()) co_await advance(ec);
+    stream_.expires_never();
+    if (ec || body.empty()) close();
+    co_return std::exchange(body, {});
   }
 
   void cancel() noexcept {
@@ -117,26 +134,17 @@ class http_session::connection {
   }
 
   task<void> read(exchange& out, bool to_head, error_code& ec) {
-    http::response_parser<http::string_body> parser;
-    parser.body_limit(options_.largest_body);
-    parser.header_limit(largest_header);
-    parser.skip(to_head);
-    parser.eager(true);
-    while (!ec && !parser.is_done()) {
-      co_await receive(ec);
-      if (ec == asio::error::eof) {
-        ec = {};
-        if (parser.got_some()) {
-          parser.put_eof(ec);
-        } else {
-          ec = http::error::end_of_stream;
-        }
-      } else if (!ec) {
-        parse(parser, ec);
-      }
-    }
+    do {
+      parser_.emplace();
+      parser_->body_limit(options_.largest_body);
+      parser_->header_limit(largest_header);
+      parser_->skip(to_head);
+      parser_->eager(true);
+      parse(ec);  // what came with the one before
+      while (!ec && !parser_->is_done() && !streams()) co_await advance(ec);
+    } while (!ec && is_interim(parser_->get().result_int()));
     if (ec) co_return;
-    auto& answer = parser.get();
+    auto& answer = parser_->get();
     out.end = exchange::ending::answered;
     out.status = answer.result_int();
     if (const auto found = answer.find(http::field::retry_after); found != answer.end()) {
@@ -146,9 +154,41 @@ class http_session::connection {
       for (const auto& field : answer)
         out.headers.emplace_back(std::string{field.name_string()}, std::string{field.value()});
     }
+    out.streams = streams();
+    if (out.streams) {
+      parser_->body_limit(boost::none);
+      co_return;
+    }
     const bool keep = answer.keep_alive();
     out.body = std::move(answer.body());
     if (!keep) close();
+  }
+
+  /// An answer still follows (RFC 9110, 15.2). What comes after 101 is no HTTP.
+  static bool is_interim(unsigned status) noexcept { return status >= 100 && status < 200 && status != 101; }
+
+  /// The head is there, and is one of those that are told without their body.
+  bool streams() noexcept {
+    if (options_.streamed_type.empty() || !parser_->is_header_done() || parser_->get().result_int() != 200) return false;
+    beast::string_view type = parser_->get()[http::field::content_type];
+    type = type.substr(0, type.find_first_of("; \t"));
+    return beast::iequals(type, {options_.streamed_type.data(), options_.streamed_type.size()});
+  }
+
+  /// Reads on. The end of the connection may be that of the body.
+  task<void> advance(error_code& ec) {
+    co_await receive(ec);
+    if (ec == asio::error::eof) {
+      ec = {};
+      if (parser_->got_some()) {
+        parser_->put_eof(ec);
+      } else {
+        ec = http::error::end_of_stream;
+      }
+    } else if (!ec) {
+      heard_ = true;
+      parse(ec);
+    }
   }
 
   /// Some more bytes into the buffer.
@@ -167,9 +207,9 @@ class http_session::connection {
   }
 
   /// As much as there is in the buffer.
-  void parse(http::response_parser<http::string_body>& parser, error_code& ec) {
-    while (buffer_.size() > 0 && !parser.is_done()) {
-      const std::size_t used = parser.put(buffer_.data(), ec);
+  void parse(error_code& ec) {
+    while (buffer_.size() > 0 && !parser_->is_done()) {
+      const std::size_t used = parser_->put(buffer_.data(), ec);
       buffer_.consume(used);
       if (ec == http::error::need_more) {
         ec = {};
@@ -199,7 +239,9 @@ class http_session::connection {
   traffic& traffic_;
   session_options options_;
   beast::flat_buffer buffer_;
-  time_point deadline_{};  // of the exchange under way
+  std::optional<http::response_parser<http::string_body>> parser_;  // of the exchange under way, as what follows
+  time_point deadline_{};
+  bool heard_ = false;  // at least a byte of an answer
   bool open_ = false;
   bool cancelled_ = false;
 };
@@ -211,6 +253,8 @@ http_session::~http_session() = default;
 task<exchange> http_session::send(std::string_view request, duration timeout, bool to_head) {
   return connection_->send(request, timeout, to_head);
 }
+
+task<std::string> http_session::more(duration silence) { return connection_->more(silence); }
 
 void http_session::cancel() noexcept { connection_->cancel(); }
 

@@ -32,6 +32,9 @@ struct exchange {
   exchange::ending end = ending::broken;
   unsigned status = 0;
   std::string body;
+  bool streams = false;  ///< the body is still to come: `more`
+  /// The connection had been idle, and ended without a byte of an answer: it seems that its end and the request crossed.
+  bool crossed = false;
   std::optional<duration> retry_after;                       ///< the header, if it holds seconds
   std::vector<std::pair<std::string, std::string>> headers;  ///< in their order, if the session keeps them
   std::string_view failure{};                                ///< "connection refused": why there is no answer; static text
@@ -42,6 +45,8 @@ struct exchange {
 struct session_options {
   std::uint64_t largest_body = 16'000'000;  ///< bytes; a larger answer is a broken one
   bool keep_headers = false;                ///< of answers
+  /// An answer 200 of this Content-Type is told when its head has come, however large it is; empty: none is.
+  std::string_view streamed_type{};
 };
 
 /// Pinned. Used by one coroutine at a time; `cancel()` from outside of it, on the same thread.
@@ -54,8 +59,12 @@ class http_session {
   http_session& operator=(const http_session&) = delete;
 
   /// Sends `request` as it is and reads the answer. `timeout` is for all of it, connecting included. `to_head`: the answer
-  /// has no body. An idle connection that the server has closed is replaced first, without a word.
+  /// has no body. An idle connection that the server has closed is replaced first, without a word. What comes before the
+  /// answer (1xx) is passed over.
   [[nodiscard]] task<exchange> send(std::string_view request, duration timeout, bool to_head);
+  /// Of an answer that streams: what has come since, at most 64 KB. Empty: it has ended, or nothing came within `silence`,
+  /// and the connection is dropped.
+  [[nodiscard]] task<std::string> more(duration silence);
 
   /// Ends what is under way; no request can be sent after it.
   void cancel() noexcept;

@@ -161,13 +161,14 @@ class client {
   void hang_up() {
     if (socket_ >= 0) ::close(std::exchange(socket_, -1));
   }
-  /// As much as the server takes.
-  void send(std::string_view text) const {
+  /// As much as the server takes; whether that was all.
+  bool send(std::string_view text) const {
     while (!text.empty()) {
       const auto n = ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL);
-      if (n <= 0) return;
+      if (n <= 0) return false;
       text.remove_prefix(static_cast<std::size_t>(n));
     }
+    return true;
   }
   void post(const std::string& target, const std::string& body) const {
     send("POST " + target + " HTTP/1.1\r\nHost: t\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
@@ -187,6 +188,16 @@ class client {
     a.body = unread_.substr(head_end + 4, size);
     unread_.erase(0, head_end + 4 + size);
     return a;
+  }
+  /// What came up to `mark`, and `mark`; empty: it did not come.
+  std::string until(std::string_view mark) {
+    std::size_t at = 0;
+    while ((at = unread_.find(mark)) == std::string::npos) {
+      if (!more()) return {};
+    }
+    std::string text = unread_.substr(0, at + mark.size());
+    unread_.erase(0, text.size());
+    return text;
   }
   /// Whether the server has closed, or closes within the time limit.
   [[nodiscard]] bool closed() { return unread_.empty() && !more(); }

@@ -6,7 +6,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <functional>
+#include <optional>
 
 namespace weir_tests {
 namespace {
@@ -199,6 +201,123 @@ TEST(TicketingRoom, OpensItsRoomsToPagesAndOperators) {
   EXPECT_EQ(send(c, "POST", "/user/9/queue/token/issue").status, 201u) << "a room that pauses takes everybody";
 }
 
+std::string cookies_of(const answer& joined) {
+  std::string cookies = "Cookie: ";
+  for (auto at = joined.head.find("Set-Cookie: "); at != std::string::npos; at = joined.head.find("Set-Cookie: ", at + 1)) {
+    cookies += joined.head.substr(at + 12, joined.head.find(';', at) - at - 12) + "; ";
+  }
+  return cookies + "\r\n";
+}
+
+class TicketingEvents : public testing::TestWithParam<const char*> {
+ protected:
+  explicit TicketingEvents(std::vector<std::string> more = {}) : c_(server_.port()) {
+#ifdef GATEWAY_PROGRAM
+    const std::vector<std::string> to{"--backend", "127.0.0.1:" + std::to_string(server_.port()), "--drain", "60s"};
+    more.insert(more.end(), to.begin(), to.end());
+    if (GetParam() == std::string("gateway")) gateway_.emplace(std::move(more), false, GATEWAY_PROGRAM);
+#endif
+    (void)send(c_, "POST", "/rooms/concert/tickets");  // comes in at once
+    cookies_ = cookies_of(send(c_, "POST", "/rooms/concert/tickets"));
+  }
+  /// What the page of the second fan listens to.
+  client listen() {
+    client events{gateway_ ? gateway_->port() : server_.port()};
+    events.send("GET /rooms/concert/ticket/stream HTTP/1.1\r\nHost: t\r\n" + cookies_ + "\r\n");
+    return events;
+  }
+  std::int64_t streams() { return number(send(c_, "GET", "/rooms/concert/stats", bearer("sesame")), "streams"); }
+  /// Until the room knows of so many, for less than the time after which it would write to somebody silent.
+  bool comes_to(std::int64_t n) {
+    for (int i = 0; i < 1000; ++i, std::this_thread::sleep_for(10ms)) {
+      if (streams() == n) return true;
+    }
+    return false;
+  }
+
+  server_process server_{
+      {"--room", "on", "--admit", "1/60s", "--cost", "4", "--operator-token", "sesame", "--drain", "60s"}};
+  client c_;
+  std::optional<server_process> gateway_;
+  std::string cookies_;
+};
+#ifdef GATEWAY_PROGRAM
+constexpr std::array<const char*, 2> ways{"server", "gateway"};
+#else
+constexpr std::array<const char*, 1> ways{"server"};
+#endif
+INSTANTIATE_TEST_SUITE_P(Through, TicketingEvents, testing::ValuesIn(ways),
+                         [](const auto& tested) { return std::string(tested.param); });
+
+TEST_P(TicketingEvents, ReachTheirFanAndEndWithIt) {
+  client events = listen();
+  const std::string head = events.until("\r\n\r\n");
+  EXPECT_THAT(head, HasSubstr("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(head, HasSubstr("Content-Type: text/event-stream\r\n"));
+  EXPECT_EQ(events.until("\n\n"), "retry: 3000\n\n");
+  const std::string first = events.until("\n\n");
+  EXPECT_THAT(first, HasSubstr("event: view\ndata: {\"state\":\"waiting\",\"position\":1,"));
+  EXPECT_THAT(first, HasSubstr("\"reason\":\"rate\""));
+  EXPECT_EQ(send(c_, "POST", "/rooms/concert/pause", bearer("sesame")).status, 200u);
+  std::string next;
+  for (int i = 0; i < 3 && next.find("\"reason\":\"paused\"") == std::string::npos; ++i) next = events.until("\n\n");
+  EXPECT_THAT(next, HasSubstr("\"reason\":\"paused\""));
+  EXPECT_EQ(streams(), 1);
+  events.hang_up();
+  EXPECT_TRUE(comes_to(0)) << "who left holds no stream";
+  EXPECT_EQ(c_.get("/counters").json().at("connections").at("open").to_number<int>(), 1) << "but for the one that asks";
+}
+
+TEST_P(TicketingEvents, AreNotWaitedForAtTheEnd) {
+  client events = listen();
+  EXPECT_THAT(events.until("event: view"), HasSubstr("200 OK"));
+  server_process& stopped = gateway_ ? *gateway_ : server_;
+  stopped.signal(SIGTERM);
+  EXPECT_EQ(stopped.wait(10s), 0) << "whatever the time for what runs is";
+  if (gateway_) {
+    EXPECT_TRUE(comes_to(0)) << "behind it, too";
+  }
+}
+
+#ifdef GATEWAY_PROGRAM
+class SilentEvents : public TicketingEvents {
+ protected:
+  SilentEvents() : TicketingEvents({"--stream-silence", "100ms"}) {}
+};
+INSTANTIATE_TEST_SUITE_P(Through, SilentEvents, testing::Values("gateway"));
+
+TEST_P(SilentEvents, AreOverAtTheGateway) {
+  client events = listen();
+  EXPECT_THAT(events.until("event: view"), HasSubstr("200 OK"));
+  EXPECT_EQ(events.until("event: view"), "") << "closed";
+  EXPECT_TRUE(comes_to(0));
+}
+#endif
+
+TEST(TicketingRoom, OpensWhenItWasTold) {
+  server_process server{
+      {"--room", "on", "--admit", "1/1s", "--cost", "4", "--opens-at", "1min", "--operator-token", "sesame"}};
+  client c{server.port()};
+  const answer joined = send(c, "POST", "/user/1/queue/token/issue");
+  EXPECT_EQ(joined.status, 201u);
+  EXPECT_EQ(text(joined, "state"), "prequeued") << joined.body;
+  EXPECT_EQ(send(c, "GET", "/concert/451/date", bearer(text(joined, "token"))).status, 403u);
+  const answer status = c.get("/rooms/flash/status");
+  EXPECT_EQ(text(status, "state"), "prequeue") << status.body;
+  EXPECT_EQ(text(status, "commitment").size(), 64u) << "of the draw";
+  EXPECT_EQ(text(status, "opens_at").size(), 24u);
+  EXPECT_EQ(send(c, "POST", "/rooms/concert/open", bearer("sesame")).status, 200u) << "or when an operator says so";
+  const answer dates = poll(c, "/concert/451/date", text(joined, "token"), [](const answer& a) { return a.status == 200; });
+  EXPECT_EQ(dates.status, 200u) << dates.body;
+
+  server_process late{{"--room", "on", "--cost", "4", "--opens-at", "2026-01-01T09:00+09:00"}};
+  client d{late.port()};
+  EXPECT_THAT(late.err(), HasSubstr("2026-01-01T09:00+09:00 has passed: the rooms open at once"));
+  const answer at_once = send(d, "POST", "/user/1/queue/token/issue");
+  EXPECT_EQ(poll(d, "/concert/451/date", text(at_once, "token"), [](const answer& a) { return a.status == 200; }).status,
+            200u);
+}
+
 TEST(TicketingRoom, TheListIsServedByThePageOrWhole) {
   server_process paged{{"--protection", "on", "--cost", "4"}};
   client c{paged.port()};
@@ -214,16 +333,35 @@ TEST(TicketingRoom, TheListIsServedByThePageOrWhole) {
 }
 
 TEST(TicketingRoomOptions, RefusesWhatCannotWork) {
-  const auto said = [](const std::string& name, const std::string& value) {
-    server_process server{{name, value}};
-    EXPECT_EQ(server.wait(), 2) << value;
+  const auto said = [](std::vector<std::string> arguments) {
+    server_process server{arguments};
+    EXPECT_EQ(server.wait(), 2) << arguments.back();
     return server.err();
   };
-  for (const char* admit : {"50", "0/1s", "5/1", "5/x", "/1s", "-1/1s", "5/0s", "1/2000min"}) {
-    EXPECT_THAT(said("--admit", admit), HasSubstr("must be N/TIME, such as 50/10s")) << admit;
+  for (const char* admit : {"50", "0/1s", "5/1", "5/x", "/1s", "-1/1s", "5/0s", "1/2000min", "1/nans"}) {
+    EXPECT_THAT(said({"--admit", admit}), HasSubstr("must be N/TIME, such as 50/10s")) << admit;
   }
-  EXPECT_THAT(said("--claim-window", "10ms"), HasSubstr("must be from 1s to 1440min"));
-  EXPECT_THAT(said("--admit-style", "wild"), HasSubstr("strict"));
+  EXPECT_THAT(said({"--admit", "1001/1ms"}), HasSubstr("--admit: must be at most 1000000 per second, is '1001/1ms'"));
+  EXPECT_THAT(said({"--claim-window", "10ms"}), HasSubstr("must be from 1s to 1440min"));
+  EXPECT_THAT(said({"--admit-style", "wild"}), HasSubstr("strict"));
+  for (const char* rate : {"nan", "-1", "1e7"}) {
+    EXPECT_THAT(said({"--backend-rate", rate}), HasSubstr("--backend-rate: must be from 0 to 1000000")) << rate;
+  }
+  EXPECT_THAT(said({"--room", "on", "--polls", "nan"}), HasSubstr("--polls: must be from 1 to 1000000"));
+  for (const char* time : {"-1ms", "61s", "1e300s"}) {
+    EXPECT_THAT(said({"--issue-time", time}), HasSubstr("--issue-time: must be from 0ms to 1min")) << time;
+  }
+  for (const char* opening : {"2026-12-01", "2026-12-01T20:00", "2026-02-30T20:00Z", "2026-12-01T24:00Z",
+                              "2026-12-01T20:60Z", "2026-12-01T20:00+9", "2026-12-01T20:00ZZ", "soon", "30", ""}) {
+    EXPECT_THAT(said({"--room", "on", "--opens-at", opening}),
+                HasSubstr(std::string("such as 2026-12-01T20:00+09:00, is '") + opening + "'"));
+  }
+  for (const char* opening : {"0s", "-3s", "1e9min", "2126-12-01T20:00Z"}) {
+    EXPECT_THAT(said({"--room", "on", "--opens-at", opening}), HasSubstr("within a year")) << opening;
+  }
+  for (const char* unheard : {"--room-store", "--operator-token"}) {
+    EXPECT_THAT(said({unheard, "x"}), HasSubstr(std::string(unheard) + " needs --room on"));
+  }
   server_process unwritable{{"--room", "on", "--room-store", "/nowhere/rooms.db"}};
   EXPECT_EQ(unwritable.wait(), 1);
   EXPECT_THAT(unwritable.err(), HasSubstr("/nowhere/rooms.db.key"));

@@ -14,10 +14,13 @@
 
 #include <CLI/CLI.hpp>
 
+#include <charconv>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -27,9 +30,29 @@ using namespace ticketing;
 
 constexpr const char* program = "ticketing_gateway";
 
+struct host_and_port {
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+/// Errors: CLI::ValidationError.
+host_and_port backend_in(const std::string& text) {
+  const auto wrong = [&text] {
+    return CLI::ValidationError("--backend", "must be HOST:PORT, with a port from 1 to 65535, is '" + text + "'");
+  };
+  const auto colon = text.rfind(':');
+  if (colon == std::string::npos) throw wrong();
+  host_and_port found{.host = text.substr(0, colon)};
+  if (found.host.starts_with('[') && found.host.ends_with(']')) found.host = found.host.substr(1, colon - 2);
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, found.port);
+  if (error != std::errc{} || stop != end || found.port == 0 || found.host.empty()) throw wrong();
+  return found;
+}
+
 struct options {
   server_options http{.name = program, .watch_clients = true};
-  std::string backend;
+  host_and_port backend;
   upstream_options behind;
   std::chrono::milliseconds drain{5'000};
 };
@@ -41,10 +64,17 @@ std::optional<int> parse(options& o, int argc, char** argv) {
   app.add_option("--address", o.http.address, "address to listen on");
   o.http.port = 8090;
   app.add_option("--port", o.http.port, "port to listen on; 0: a free one, printed");
-  app.add_option("--backend", o.backend, "the service, HOST:PORT")->required();
+  const auto set_backend = [&o](const std::string& text) {
+    o.backend = backend_in(text);
+    o.behind.authority = text;
+  };
+  app.add_option_function<std::string>("--backend", set_backend, "the service, HOST:PORT")->required();
   app.add_option("--max-in-flight", o.behind.max_in_flight, "requests under way at a time; beyond: 503")
       ->check(CLI::Range(std::size_t{1}, std::size_t{100'000}));
   add_time(app, "--timeout", o.behind.timeout, "for the service's whole answer; then 504");
+  app.add_option("--max-streams", o.behind.max_streams, "answers of events under way at a time, beside those; beyond: 503")
+      ->check(CLI::Range(std::size_t{0}, std::size_t{100'000}));
+  add_time(app, "--stream-silence", o.behind.silence, "nothing for so long: such an answer is over");
   add_time(app, "--request-timeout", o.http.request_timeout, "time for reading one request, and for writing one answer");
   add_time(app, "--idle-timeout", o.http.idle_timeout, "time that a connection may be silent between requests");
   add_time(app, "--drain", o.drain, "time for finishing what runs after SIGTERM or SIGINT");
@@ -58,25 +88,22 @@ std::optional<int> parse(options& o, int argc, char** argv) {
   return std::nullopt;
 }
 
-/// Errors: std::invalid_argument, boost::system::system_error.
-boost::asio::ip::tcp::endpoint resolve(boost::asio::io_context& io, const std::string& backend) {
-  const auto colon = backend.rfind(':');
-  if (colon == std::string::npos || colon == 0 || colon + 1 == backend.size()) {
-    throw std::invalid_argument("--backend must be HOST:PORT, is '" + backend + "'");
-  }
-  std::string host = backend.substr(0, colon);
-  if (host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+/// Errors: std::runtime_error.
+boost::asio::ip::tcp::endpoint resolve(boost::asio::io_context& io, const host_and_port& backend) {
   boost::asio::ip::tcp::resolver resolver{io};
-  return resolver.resolve(host, backend.substr(colon + 1))->endpoint();
+  boost::system::error_code ec;
+  const auto found = resolver.resolve(backend.host, std::to_string(backend.port), ec);
+  if (ec) throw std::runtime_error("cannot find " + backend.host + ": " + ec.message());
+  return found->endpoint();
 }
 
 int serve(options& o) {
   boost::asio::io_context io{1};
   o.behind.backend = resolve(io, o.backend);
-  o.behind.authority = o.backend;
   upstream behind{io, o.behind};
   connection_counters connections;
-  o.http.max_connections = raise_descriptor_limit(program, o.http.max_connections, 64 + o.behind.max_in_flight);
+  o.http.max_connections =
+      raise_descriptor_limit(program, o.http.max_connections, 64 + o.behind.max_in_flight + o.behind.max_streams);
   std::optional<server> listening;
   try {
     listening.emplace(io, o.http, connections, [&behind](const request& r) { return behind.forward(r); });

@@ -61,16 +61,27 @@ std::string text_of(const request& r, const std::string& authority) {
   text.append(" ").append(r.target).append(" HTTP/1.1\r\n");
   bool has_host = false;
   pass_on(r.headers, [&](std::string_view name, std::string_view value) {
-    const bool is_host = same_but_for_case(name, "Host");
-    if (is_host && std::exchange(has_host, true)) return;  // a second one would be somebody else's
+    has_host = has_host || same_but_for_case(name, "Host");
     text.append(name).append(": ").append(value).append("\r\n");
   });
   if (!has_host) text.append("Host: ").append(authority).append("\r\n");
   text.append("Via: ").append(via).append("\r\n");
+  // Behind those that the client brought, which may be true or not.
+  if (!r.remote.empty()) text.append("X-Forwarded-For: ").append(r.remote).append("\r\n");
   if (!r.body.empty() || r.method == "POST" || r.method == "PUT" || r.method == "PATCH") {
     text.append("Content-Length: ").append(std::to_string(r.body.size())).append("\r\n");
   }
   return text.append("\r\n").append(r.body);
+}
+
+/// Nothing is done twice by it (RFC 9110, 9.2.1).
+bool is_safe(std::string_view method) { return method == "GET" || method == "HEAD"; }
+
+response with_headers_of(const exchange& told) {
+  response answer{.status = told.status};
+  pass_on(told.headers, [&](std::string_view name, std::string_view value) { answer.headers.emplace_back(name, value); });
+  answer.headers.emplace_back("Via", via);
+  return answer;
 }
 
 }  // namespace
@@ -106,16 +117,47 @@ task<response> upstream::ask(const request& r) {
   session connection = take();
   const std::string text = text_of(r, options_.authority);
   exchange told = co_await connection->send(text, options_.timeout, false);
+  if (told.crossed && is_safe(r.method)) {
+    told = co_await connection->send(text, options_.timeout - (told.done - told.sent), false);
+  }
+  if (told.streams) co_return streamed(std::move(connection), std::move(told));
   idle_.push_back({std::move(connection), std::chrono::steady_clock::now()});
   if (told.end != exchange::ending::answered) ++no_answers_[std::string(told.failure)];
   co_return answer_of(std::move(told));
 }
 
+/// An answer on its way, piece by piece. Its connection goes with it.
+class upstream::events final : public body_source {
+ public:
+  events(upstream& u, session s) : upstream_(u), session_(std::move(s)) {
+    u.streams_peak_ = std::max(u.streams_peak_, ++u.streams_);
+  }
+  ~events() override { --upstream_.streams_; }
+
+  task<std::string> next() override { return session_->more(upstream_.options_.silence); }
+
+ private:
+  upstream& upstream_;
+  session session_;
+};
+
+response upstream::streamed(session connection, exchange&& told) {
+  if (streams_ >= options_.max_streams) {
+    response refused = problem(503, "too many streams under way");
+    refused.retry_after = std::chrono::seconds{5};
+    return refused;
+  }
+  response answer = with_headers_of(told);
+  answer.source = std::make_shared<events>(*this, std::move(connection));
+  return answer;
+}
+
 upstream::session upstream::take() {
-  // Those below the top have been idle for longer still.
-  if (!idle_.empty() && std::chrono::steady_clock::now() - idle_.back().since > longest_idle) idle_.clear();
+  const auto now = std::chrono::steady_clock::now();
+  std::erase_if(idle_, [now](const idle_session& s) { return now - s.since > longest_idle; });
   if (idle_.empty()) {
-    const weir::load::session_options o{.largest_body = options_.largest_answer, .keep_headers = true};
+    const weir::load::session_options o{
+        .largest_body = options_.largest_answer, .keep_headers = true, .streamed_type = "text/event-stream"};
     return std::make_unique<weir::load::http_session>(io_, options_.backend, traffic_, o);
   }
   session top = std::move(idle_.back().kept);
@@ -132,16 +174,12 @@ response upstream::answer_of(exchange&& told) const {
     case e::broken: return problem(502, "the service: " + std::string(told.failure));
     case e::answered: break;
   }
-  // 100 was not asked for, and nothing was to be upgraded.
-  if (told.status < 200) return problem(502, "the service: an answer that is none");
-  response answer{.status = told.status, .body = std::move(told.body)};
-  bool has_type = false;
-  pass_on(told.headers, [&](std::string_view name, std::string_view value) {
-    has_type = has_type || same_but_for_case(name, "Content-Type");
-    answer.headers.emplace_back(name, value);
-  });
+  if (told.status < 200) return problem(502, "the service: an answer that is none");  // nothing was to be upgraded
+  response answer = with_headers_of(told);
+  answer.body = std::move(told.body);
+  const auto has_type =
+      std::ranges::any_of(answer.headers, [](const auto& h) { return same_but_for_case(h.first, "Content-Type"); });
   if (!has_type && !answer.body.empty()) answer.headers.emplace_back("Content-Type", "application/octet-stream");
-  answer.headers.emplace_back("Via", via);
   return answer;
 }
 
@@ -153,6 +191,8 @@ boost::json::object upstream::counters() const {
           {"noAnswers", std::move(no_answers)},
           {"inFlight", in_flight_},
           {"inFlightPeak", in_flight_peak_},
+          {"streams", streams_},
+          {"streamsPeak", streams_peak_},
           {"connections",
            {{"opened", traffic_.connections_opened}, {"open", traffic_.open_now}, {"openPeak", traffic_.open_peak}}}};
 }

@@ -27,4 +27,10 @@ struct room_credentials {
 [[nodiscard]] std::optional<room_credentials> room_credentials_of(const http_request& r, std::string_view room,
                                                                   token_kind kind);
 
+/// What is brought as `Authorization: Bearer` (RFC 6750, section 2.1), or as the cookie of that name; views into the
+/// request. Empty: nothing, or two different ones. For hooks that know operators by a secret, say. O(length of the
+/// headers).
+[[nodiscard]] std::string_view bearer_of(const http_request& r) noexcept;
+[[nodiscard]] std::string_view cookie_of(const http_request& r, std::string_view name) noexcept;
+
 }  // namespace weir::inline v0
