@@ -229,6 +229,8 @@
     }
     same(over(waiting(), "expired").ended, "lost", "whose place was given up");
     same(over(waiting(), "revoked", 410).ended, "revoked", "over by 410");
+    same(["epoch", "unknown_seat"].map(error => answered({...freshFan(), status: {state: "open"}}, "look", {status: 410, body: {error}, again: null}, at).phase),
+         ["outside", "outside"], "who comes with a seat of yesterday is not told that it is lost");
     for (const [status, error, ended] of [[410, "epoch", "restarted"], [401, "forged", "restarted"], [410, "unknown_seat", "restarted"],
                                           [409, "bound_elsewhere", "elsewhere"]]) {
       same(answered(waiting(), "look", {status, body: {error}, again: null}, at).ended, ended);
@@ -273,7 +275,14 @@
     same([null, "rate", "paused", "gate", "active", "store"].map(reason => lead(reason) !== ""), [true, true, false, false, false, false]);
   });
   check("with a stream nobody asks, unless it is silent", () => {
-    same(due({...waiting(), stream: true}, at).at, at + 60000);
+    same(due({...waiting(), stream: true}, at).at, at + silence);
+    same(silence < 30000, true, "a stream that has died unseen must not cost the turn");
+    const gone = {status: 0, body: null, again: null};
+    const offer = ok(view("offered", {offer_expires_at: iso(at + 30000)}));
+    const failed = answered(answered(waiting(), "look", offer, at), "claim", gone, at, 0.5);
+    same(due(answered(failed, "look", offer, at + 10), at + 10), {at: at + 1000, what: "claim"}, "what a stream tells does not undo a wish");
+    same(answered(failed, "look", ok(view("waiting", {position: 1})), at + 10).trouble, null, "unless there is nothing to wish for");
+    same(answered(failed, "claim", offer, at + 10).trouble, null);
   });
   check("what is said aloud is not every step", () => {
     const fan = waiting();

@@ -54,23 +54,26 @@
     const answersJoin = answer.status !== 0 && answer.status < 500 && answer.body?.error !== "in_progress";
     if (what === "join" && answersJoin) joinKey = null;
     become(answered(fan, what, answer, clock(), Math.random()));
+    if (meanwhile) told(meanwhile);
     const next = wish;
     wish = null;
     if (next && next !== what) send(next);
   }
 
   // The room tells by itself, if the server can: as long as the stream is open there is no need to ask.
-  let source = null, listensWithin = Infinity, listensAfter = 0;
+  let source = null, listensWithin = Infinity, listensAfter = 0, meanwhile = null;
+  function told(body) {
+    meanwhile = fan.busy ? body : null;  // it is not told twice
+    if (fan.busy || !isLive(fan.phase) || Date.parse(body.as_of) < Date.parse(fan.view?.as_of)) return;
+    become(answered(fan, "look", {status: 200, body, again: askAgainAfter(body, null)}, clock()));
+  }
   function listen() {
     const wanted = room.streams && fan.hiddenAt === null && (fan.phase === "waiting" || fan.phase === "offered");
     if (!wanted && source) hangUp();
     if (!wanted || source || clock() < listensAfter || (fan.view.position ?? 0) > listensWithin) return;
     source = new EventSource(path + "/ticket/stream");
-    source.onopen = () => become({...fan, stream: true, trouble: null});
-    source.addEventListener("view", e => {
-      const body = JSON.parse(e.data);
-      if (!fan.busy) become(answered(fan, "look", {status: 200, body, again: askAgainAfter(body, null)}, clock()));
-    });
+    source.onopen = () => become({...fan, stream: true, trouble: wishes[fan.trouble?.what] ? fan.trouble : null});
+    source.addEventListener("view", e => told(JSON.parse(e.data)));
     source.addEventListener("end", e => {
       listensAfter = JSON.parse(e.data).error === "replaced" ? Infinity : clock() + 30000;  // another tab listens; see "storage"
       hangUp();

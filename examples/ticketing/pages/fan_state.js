@@ -9,9 +9,12 @@
 const outsideEvery = 5000;    // the public status, for who has no seat
 const offerEvery = 5000;      // it may be withdrawn
 const activeEvery = 20000;    // a session may be revoked
-const silence = 60000;        // of a stream, until the page asks all the same
+const silence = 20000;        // of a stream, until the page asks all the same: it may have died unseen, and a turn is short
 const slack = 25;             // timers of browsers may come early
 const retryFirst = 1000, retryLast = 30000;
+
+// What a fan wants done, and as long as which phases there is something to do.
+const wishes = {claim: ["offered", "holding"], leave: ["prequeued", "waiting", "offered"], complete: ["active"]};
 
 const isLive = phase => ["prequeued", "waiting", "offered", "holding", "active"].includes(phase);
 const isInLine = phase => phase === "prequeued" || phase === "waiting";
@@ -68,7 +71,7 @@ function endsOf(view, at) {
 // A view of the seat has come.
 function adopted(fan, view, now, again = view.poll_after_ms) {
   const next = {
-    ...fan, view, seenAt: now, hint: again ?? 0, notBefore: now + (again ?? 0) + slack, trouble: null, refusal: null,
+    ...fan, view, seenAt: now, hint: again ?? 0, notBefore: now + (again ?? 0) + slack, refusal: null,
     ended: null, away: null, roomAhead: aheadOf(view.as_of, now) ?? fan.roomAhead, ...endsOf(view, now)};
   next.phase = isLive(view.state) ? view.state : "ended";
   if (next.phase === "ended") {
@@ -76,6 +79,7 @@ function adopted(fan, view, now, again = view.poll_after_ms) {
     next.ended = view.state === "expired" && isInLine(fan.phase) ? "lost" : view.state;
   }
   if (next.phase === "waiting") next.start = Math.max(fan.start ?? 0, view.position);
+  if (!wishes[fan.trouble?.what]?.includes(next.phase)) next.trouble = null;  // a wish that failed is tried again all the same
   next.notice = noticeOf(fan, next, now);
   return next;
 }
@@ -114,6 +118,7 @@ const earliest = (what, fan) => what === "look" ? fan.notBefore : 0;
 function answered(was, what, answer, now, chance = 0.5) {
   const fan = {...was, busy: null};
   const {status, body, again} = answer;
+  const settled = {...fan, trouble: fan.trouble?.what === what ? null : fan.trouble};
   const held = {...fan, trouble: null, notBefore: now + (again ?? 1000) + slack};
   if (status === 0 || status >= 500 && body?.error !== "room_full") return inTrouble(fan, answer, what, now, chance);
   if (status === 404 && (what === "status" || body?.error === "no_such_room")) return {...fan, phase: "absent", trouble: null};
@@ -126,21 +131,20 @@ function answered(was, what, answer, now, chance = 0.5) {
     if (body?.error === "in_progress") return inTrouble(fan, answer, what, now, chance);  // the first try is still on its way
     return joined(held, answer, now);
   }
-  if (body?.error === "over" && body.view) return requeued(adopted(fan, body.view, now, null), body, now);
+  if (body?.error === "over" && body.view) return requeued(adopted(settled, body.view, now, null), body, now);
   if (what === "complete" && (status === 401 || status === 410)) return endedAs(fan, "expired");
   switch (status) {
-    case 200: return requeued(adopted(fan, body, now, again), body, now);
+    case 200: return requeued(adopted(settled, body, now, again), body, now);
     case 202: {  // the offer stands; nothing to press
-      const next = adopted(fan, body, now, again);
+      const next = adopted(settled, body, now, again);
       return next.phase === "offered" ? {...next, phase: "holding", notice: null} : next;
     }
     case 204: return endedAs(fan, what === "leave" ? "left" : "completed");
     case 429: return held;
-    case 400: case 401:
-      if (body?.error !== "no_token") return endedAs(fan, "restarted");
-      return {...freshFan(), phase: "outside", status: fan.status, statusAt: fan.statusAt, hiddenAt: fan.hiddenAt};
+    case 400: case 401: case 410:  // who comes with a token of yesterday has lost nothing
+      if (body?.error !== "no_token" && fan.phase !== "loading") return endedAs(fan, "restarted");
+      return {...freshFan(), phase: "outside", status: fan.status, statusAt: fan.statusAt, hiddenAt: fan.hiddenAt, roomAhead: fan.roomAhead};
     case 409: return endedAs(fan, "elsewhere");
-    case 410: return endedAs(fan, "restarted");
     default: return inTrouble(fan, answer, what, now, chance);
   }
 }
