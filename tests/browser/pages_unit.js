@@ -130,6 +130,7 @@
     const known = answered(fan, "status", {status: 200, body: {state: "open", waiting: 3}, again: null}, at);
     same(due(known, at), {at, what: "look"});
     same(answered(known, "look", {status: 401, body: {error: "no_token"}, again: null}, at).phase, "outside");
+    same(due({...known, phase: "outside", statusAt: at}, at), {at: at + outsideEvery, what: "status"}, "who has no seat sees what changes");
     same(answered(fan, "status", {status: 404, body: {error: "no_such_room"}, again: null}, at).phase, "absent");
   });
   check("nobody asks earlier than told", () => {
