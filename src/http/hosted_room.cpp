@@ -48,11 +48,12 @@ http_response refusal_of(ticket_problem problem) {
   return error_response(401, to_string(problem), "the token was not given out by this room: join again");
 }
 
-hosted_room::hosted_room(std::unique_ptr<room_port> room, std::shared_ptr<const room_http_config> config)
-    : hosted_room(room->config(), std::move(room), std::move(config)) {}
+hosted_room::hosted_room(std::unique_ptr<room_port> room, std::shared_ptr<const room_http_config> config,
+                         std::shared_ptr<stream_places> streams)
+    : hosted_room(room->config(), std::move(room), std::move(config), std::move(streams)) {}
 
 hosted_room::hosted_room(const room_config& of, std::unique_ptr<room_port>&& room,
-                         std::shared_ptr<const room_http_config>&& config)
+                         std::shared_ptr<const room_http_config>&& config, std::shared_ptr<stream_places>&& streams)
     : room_(std::move(room)),
       config_(std::move(config)),
       name_(of.name),
@@ -61,7 +62,7 @@ hosted_room::hosted_room(const room_config& of, std::unique_ptr<room_port>&& roo
       pass_cookie_("weir_pass_" + name_),
       recent_(config_->remembered_joins),
       opens_at_(of.opens_at),
-      streams_(config_->streams.most) {
+      streams_(std::move(streams)) {
   for (const auto& lane : of.lanes) lanes_.push_back(lane.name);
 }
 
@@ -254,7 +255,7 @@ std::variant<http_response, room_stream> hosted_room::open_stream(const http_req
   }
   const room_answer a = room_->watch(who);
   if (a.why != room_refusal::none) return refused(a, who);
-  const std::uint64_t number = streams_.open(who.seat);
+  const std::uint64_t number = streams_->open(who.seat, config_->streams.most);
   if (number == 0) {
     return error_response(503, "streams_full", "too many listen already: poll GET ticket", v.poll_after);
   }

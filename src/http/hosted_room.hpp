@@ -65,7 +65,8 @@ class hosted_room : public std::enable_shared_from_this<hosted_room> {
   /// Nothing: `done` has been taken, and is called later.
   using answer = std::optional<http_response>;
 
-  hosted_room(std::unique_ptr<room_port> room, std::shared_ptr<const room_http_config> config);
+  hosted_room(std::unique_ptr<room_port> room, std::shared_ptr<const room_http_config> config,
+              std::shared_ptr<stream_places> streams);
 
   /// Errors: std::bad_alloc, std::runtime_error, those of hooks; `done` is then as it was.
   answer serve(room_action what, const http_request& request, done_function& done);
@@ -74,7 +75,8 @@ class hosted_room : public std::enable_shared_from_this<hosted_room> {
 
  private:
   friend class detail::open_stream;
-  hosted_room(const room_config& of, std::unique_ptr<room_port>&& room, std::shared_ptr<const room_http_config>&& config);
+  hosted_room(const room_config& of, std::unique_ptr<room_port>&& room, std::shared_ptr<const room_http_config>&& config,
+              std::shared_ptr<stream_places>&& streams);
 
   /// The present, on both time lines.
   struct instant {
@@ -151,7 +153,7 @@ class hosted_room : public std::enable_shared_from_this<hosted_room> {
   std::vector<std::string> lanes_;  // their names, which stay
   recent_joins recent_;
   const std::optional<time_point> opens_at_;  // stays
-  stream_places streams_;
+  const std::shared_ptr<stream_places> streams_;
 
   mutex settings_mutex_;  // one change after the other
   mutex status_mutex_;

@@ -6,6 +6,7 @@
 #include <weir/http/room_stream.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
 
@@ -25,16 +26,21 @@ class open_stream {
   [[nodiscard]] static room_stream make(std::shared_ptr<hosted_room> room, const seat_holder& who, std::uint64_t number);
 
   room_stream::step next();
+  void wake_by(std::function<void()> wake);
 
  private:
   [[nodiscard]] bool is_news(const seat_view& v, time_point now) const noexcept;
   [[nodiscard]] duration until_next(const seat_view& v, time_point now) const noexcept;
   void end(room_stream::step& s, std::string_view body);
+  /// Until when nothing new will be there after all, if it was woken and found nothing.
+  [[nodiscard]] duration after_waking_in_vain() noexcept;
 
   const std::shared_ptr<hosted_room> room_;
   const seat_holder who_;
   const std::uint64_t number_;
   bool begun_ = false, ended_ = false;
+  std::uint8_t looked_in_vain_ = 0;  // since it was woken
+  std::shared_ptr<stream_bell> bell_{};
   seat_view told_{};
   time_point told_at_{}, said_at_{};
 };

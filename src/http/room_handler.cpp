@@ -119,7 +119,7 @@ room_handler::~room_handler() = default;
 room_handler::room_handler(room_handler&&) noexcept = default;
 room_handler& room_handler::operator=(room_handler&&) noexcept = default;
 
-void room_handler::add_port(std::unique_ptr<room_port> room) {
+void room_handler::add_port(std::unique_ptr<room_port> room, const room_stream_waker& waker) {
   const std::string name = room->config().name;
   if (!is_plain(name)) {
     throw std::invalid_argument(
@@ -128,7 +128,7 @@ void room_handler::add_port(std::unique_ptr<room_port> room) {
   }
   if (state_->rooms.contains(name))
     throw std::invalid_argument("room_handler::add: there is a room \"" + name + "\" already");
-  state_->rooms.emplace(name, std::make_shared<detail::hosted_room>(std::move(room), state_->config));
+  state_->rooms.emplace(name, std::make_shared<detail::hosted_room>(std::move(room), state_->config, waker.places_));
 }
 
 void room_handler::handle(const http_request& request, done_function done) const {

@@ -126,7 +126,7 @@ http_response hosted_room::stats() {
   for (std::size_t i = 1; i < s.tokens_rejected.size(); ++i) {
     text.add(to_string(static_cast<ticket_problem>(i)), s.tokens_rejected[i]);
   }
-  text.close().add("streams", streams_.size()).open("eta_error");
+  text.close().add("streams", streams_->size()).open("eta_error");
   add_counts(text, t.eta_error, eta_error_bounds);
   text.close().open("store_s");
   add_counts(text, s.store_seconds[1], room_store_bounds);

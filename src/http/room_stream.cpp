@@ -25,14 +25,17 @@ bool differs(duration a, duration b) noexcept {
 
 }  // namespace
 
-open_stream::~open_stream() { room_->streams_.close(who_.seat, number_); }
+open_stream::~open_stream() {
+  room_->streams_->close(who_.seat, number_);
+  if (bell_) bell_->answer_by({});
+}
 
 room_stream open_stream::make(std::shared_ptr<hosted_room> room, const seat_holder& who, std::uint64_t number) {
   hosted_room& r = *room;
   try {
     return room_stream{std::make_unique<open_stream>(std::move(room), who, number)};
   } catch (...) {
-    r.streams_.close(who.seat, number);
+    r.streams_->close(who.seat, number);
     throw;
   }
 }
@@ -42,7 +45,8 @@ room_stream::step open_stream::next() {
   if (ended_) return {.text = {}, .again_in = {}, .ends = true};
   const time_point now = room_->room_->now();
   if (!begun_) s.text = retry;
-  if (!room_->streams_.is_open(who_.seat, number_)) {
+  if (bell_ && bell_->was_rung()) looked_in_vain_ = 1;
+  if (!room_->streams_->is_open(who_.seat, number_)) {
     end(s, error_response(409, "replaced", "its owner listens on another connection").body);
     return s;
   }
@@ -51,6 +55,7 @@ room_stream::step open_stream::next() {
     end(s, room_->refused(a, who_).body);
     return s;
   }
+  if (a.view.state != told_.state) looked_in_vain_ = 0;
   if (!begun_ || is_news(a.view, now)) {
     append_event(s.text, "view", room_->told(a.view, who_).body);
     told_ = a.view;
@@ -63,9 +68,25 @@ room_stream::step open_stream::next() {
   if (a.why == room_refusal::over) {
     end(s, error_response(410, "over", "this has ended, see its state; join again if the room takes you").body);
   } else {
-    s.again_in = until_next(a.view, now);
+    s.again_in = std::min(until_next(a.view, now), after_waking_in_vain());
   }
   return s;
+}
+
+void open_stream::wake_by(std::function<void()> wake) {
+  if (!bell_) {
+    auto bell = std::make_shared<stream_bell>();
+    bell_ = bell;
+    (void)room_->streams_->hang(who_.seat, number_, std::move(bell));
+  }
+  bell_->answer_by(std::move(wake));
+}
+
+/// What has changed is told once it is stored, a few milliseconds later.
+duration open_stream::after_waking_in_vain() noexcept {
+  constexpr std::uint8_t give_up = 7;
+  if (looked_in_vain_ == 0 || looked_in_vain_ == give_up) return duration::max();
+  return std::chrono::milliseconds{10} * (1 << looked_in_vain_++);
 }
 
 void open_stream::end(room_stream::step& s, std::string_view body) {
@@ -109,5 +130,9 @@ http_response room_stream::head() const {
 }
 
 room_stream::step room_stream::next() { return open_->next(); }
+void room_stream::wake_by(std::function<void()> wake) { open_->wake_by(std::move(wake)); }
+
+room_stream_waker::room_stream_waker() : places_(std::make_shared<detail::stream_places>()) {}
+void room_stream_waker::wake(seat_id seat) const noexcept { places_->ring(seat); }
 
 }  // namespace weir::inline v0

@@ -105,13 +105,14 @@ class room_handler {
   room_handler(room_handler&&) noexcept;
   room_handler& operator=(room_handler&&) noexcept;
 
-  /// Before the first `handle`. The room outlives the handler. Errors: std::invalid_argument if the room's name is not 1 ..
-  /// 64 letters, digits, '-', '_', '.', '~' with no '.' first, or there is one of that name; std::bad_alloc.
+  /// Before the first `handle`. The room outlives the handler. `waker`: the one that observes this room. Errors:
+  /// std::invalid_argument if the room's name is not 1 .. 64 letters, digits, '-', '_', '.', '~' with no '.' first, or
+  /// there is one of that name; std::bad_alloc.
   template <class Room>
-  void add(Room& room) {
-    add_port(std::make_unique<room_port_of<Room>>(room));
+  void add(Room& room, const room_stream_waker& waker = {}) {
+    add_port(std::make_unique<room_port_of<Room>>(room), waker);
   }
-  void add_port(std::unique_ptr<room_port> room);
+  void add_port(std::unique_ptr<room_port> room, const room_stream_waker& waker = {});
 
   /// Whether this is the path of a room: for a server that has other paths too. O(1).
   [[nodiscard]] static bool is_for_rooms(std::string_view target) noexcept { return target.starts_with("/rooms/"); }

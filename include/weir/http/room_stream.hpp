@@ -22,14 +22,17 @@
 /// |         | `bound_elsewhere`, `unknown_seat`, as GET ticket would say. Do not come back                              |
 ///
 /// Comments in between keep the connection alive. An end without `end` is that of the connection: come back after `retry`,
-/// or poll.
+/// or poll. To hear of an offer at once, and not when the stream is asked next, see room_stream_waker.
 
 #include <weir/core/time.hpp>
 #include <weir/http/message.hpp>
+#include <weir/room/room_effects.hpp>
+#include <weir/room/seat.hpp>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -47,7 +50,8 @@ struct room_stream_config {
 
 namespace detail {
 class open_stream;
-}
+class stream_places;
+}  // namespace detail
 
 /// An open stream is a sign of life of its seat as a poll is. A seat has one: a newer one ends the older. Movable; one
 /// thread at a time. The room outlives it; the handler need not.
@@ -67,12 +71,42 @@ class room_stream {
   [[nodiscard]] http_response head() const;
   /// Complexity: that of the room's look, and O(length of the text). Errors: std::bad_alloc; then close.
   [[nodiscard]] step next();
+  /// `wake`: it is worth calling `next` before its time, for its seat has changed its state, or somebody else listens to it
+  /// now; perhaps it has nothing to tell after all. Called on any thread, one at a time; it must not throw, nor use the
+  /// stream: let it post. Once this has returned, what it was before is not called any more; nor once the stream has gone.
+  /// Without a room_stream_waker: called only when somebody else listens. 200 bytes more. Errors: std::bad_alloc.
+  void wake_by(std::function<void()> wake);
 
  private:
   friend class detail::open_stream;
   explicit room_stream(std::unique_ptr<detail::open_stream> open) noexcept;
 
   std::unique_ptr<detail::open_stream> open_;
+};
+
+/// An observer of a room, which wakes its streams.
+///
+/// ```cpp
+/// weir::room_stream_waker waker;
+/// weir::basic_waiting_room<weir::hmac_signer, weir::default_clock, weir::room_stream_waker> room{config, keys, store,
+/// waker}; handler.add(room, waker); stream.wake_by([&] { boost::asio::post(executor, [&] { timer.cancel(); }); });   //
+/// then `next`, as when its time comes
+/// ```
+/// A handle: copies are the same. Of one room; an observer of more passes its events on. Thread-safe. Each change of a seat
+/// costs a look while nobody listens, else a short lock and O(log streams), outside of the room's lock.
+class room_stream_waker {
+ public:
+  /// Errors: std::bad_alloc.
+  room_stream_waker();
+  void on(const seat_changed& e) const noexcept {
+    if (!e.first) wake(e.seat);
+  }
+
+ private:
+  friend class room_handler;
+  void wake(seat_id seat) const noexcept;
+
+  std::shared_ptr<detail::stream_places> places_;
 };
 
 }  // namespace weir::inline v0

@@ -3,6 +3,8 @@
 
 #include <weir/http/room_stream.hpp>
 
+#include <support/slow_room_store.hpp>
+
 #include <memory>
 #include <variant>
 
@@ -273,6 +275,85 @@ TEST_F(room_http_stream, outlives_its_handler) {
   room_stream stream = must_open(a);
   handler.reset();
   EXPECT_EQ(state_in(events_in(stream.next().text)), "active");
+}
+
+/// A room that wakes its streams.
+struct room_http_woken : room_http_stream {
+  using woken_room = basic_waiting_room<hmac_signer, manual_clock, room_stream_waker>;
+  testing_support::slow_store store;
+  room_stream_waker waker;
+  std::optional<woken_room> woken;
+
+  void serve(room_config config, room_store* kept_by = nullptr) {
+    config.polls.jitter = 0;
+    woken.emplace(config, keys, kept_by, waker, clock);
+    handler.emplace(http_config());
+    handler->add(*woken, waker);
+  }
+};
+
+TEST_F(room_http_woken, a_stream_is_woken_by_what_happens_to_its_seat_and_to_no_other) {
+  serve(bank_teller(1));
+  client inside = browser(), first = browser(), second = browser();
+  (void)inside.join();
+  (void)first.join();
+  (void)second.join();
+  room_stream of_first = must_open(first), of_second = must_open(second);
+  int woke_first = 0, woke_second = 0;
+  of_first.wake_by([&] { ++woke_first; });
+  of_second.wake_by([&] { ++woke_second; });
+  (void)of_first.next();
+  (void)browser().join();
+  EXPECT_EQ(woke_first + woke_second, 0) << "somebody comes, behind them";
+  (void)inside.post("session/complete");
+  EXPECT_EQ(woke_first, 1);
+  EXPECT_EQ(woke_second, 0);
+  EXPECT_EQ(state_in(events_in(of_first.next().text)), "offered") << "what it is woken for is there";
+  (void)first.post("ticket/claim");
+  EXPECT_EQ(woke_first, 2);
+
+  room_stream elsewhere = must_open(first);
+  EXPECT_EQ(woke_first, 3) << "its owner listens on another connection";
+  EXPECT_TRUE(of_first.next().ends);
+  elsewhere.wake_by([&] { ++woke_first; });
+  elsewhere.wake_by({});
+  of_first.wake_by([&] { ++woke_first; });
+  (void)first.post("session/complete");
+  EXPECT_EQ(woke_first, 3) << "neither who asked no longer, nor who is replaced";
+  EXPECT_EQ(woke_second, 1);
+  {
+    const room_stream gone = std::move(of_second);
+  }
+  clock.advance(10min);
+  woken->pass();
+  EXPECT_EQ(woke_second, 1) << "a stream that has gone";
+}
+
+TEST_F(room_http_woken, a_change_that_is_not_stored_yet_is_asked_for_again_soon) {
+  serve(bank_teller(1), &store);
+  store.commit();
+  client inside = browser(), next = browser();
+  std::optional<http_response> joined;
+  inside.begin("POST", "tickets", [&](http_response a) { joined = std::move(a); });
+  store.commit();
+  (void)inside.read(*std::move(joined));
+  (void)next.join();
+  store.commit();
+  room_stream stream = must_open(next);
+  int woken_up = 0;
+  stream.wake_by([&] { ++woken_up; });
+  EXPECT_EQ(stream.next().again_in, 1s);
+  (void)inside.post("session/complete");
+  EXPECT_EQ(woken_up, 1);
+  auto step = stream.next();
+  EXPECT_EQ(state_in(events_in(step.text)), "waiting") << "an offer may not be told before it is stored";
+  duration in_all = step.again_in;
+  EXPECT_EQ(step.again_in, 20ms);
+  for (int i = 0; i < 5; ++i) in_all += stream.next().again_in;
+  EXPECT_EQ(in_all, 1260ms);
+  EXPECT_EQ(stream.next().again_in, 1s) << "not for ever";
+  store.commit();
+  EXPECT_EQ(state_in(events_in(stream.next().text)), "offered");
 }
 
 }  // namespace

@@ -68,8 +68,9 @@ TEST_F(room_driver, turns_come_in_the_order_of_joining) {
   driver_type driver{room, context.get_executor()};
   std::vector<int> order;
   std::optional<weir::room_entry<room_type>> inside;
+  const auto much_later = room.now() + 1h;  // of which nothing is left when the driver goes
   for (int i = 0; i < 5; ++i) {
-    weir::async_wait_turn(driver, weir::room_join{}, weir::never, asio::bind_executor(context, [&, i](answer a) {
+    weir::async_wait_turn(driver, weir::room_join{}, much_later, asio::bind_executor(context, [&, i](answer a) {
                             ASSERT_TRUE(a) << a.error().code().message();
                             order.push_back(i);
                             inside.emplace(std::move(*a));
@@ -100,6 +101,18 @@ TEST_F(room_driver, a_deadline_ends_the_wait_and_the_seat) {
   EXPECT_GE(room.now() - began, 30ms);
   EXPECT_EQ(room.snapshot().waiting, 0U);
   EXPECT_EQ(room.snapshot().totals.left, 1U);
+
+  weir::room_request mine;
+  ASSERT_TRUE(room.join(mine, {.subject = 5}));
+  why.reset();
+  weir::async_wait_turn(driver, weir::room_join{.subject = 5}, room.now() + 10ms,
+                        asio::bind_executor(context, [&](answer a) {
+                          ASSERT_FALSE(a);
+                          why = static_cast<weir::errc>(a.error().code().value());
+                        }));
+  ASSERT_TRUE(run_until([&] { return why.has_value(); }));
+  EXPECT_EQ(why, weir::errc::wait_timeout);
+  EXPECT_EQ(room.snapshot().waiting, 1U) << "its seat was there before";
 }
 
 TEST_F(room_driver, a_slot_cancels_the_wait_and_a_seat_of_ones_own_stays) {
@@ -110,7 +123,7 @@ TEST_F(room_driver, a_slot_cancels_the_wait_and_a_seat_of_ones_own_stays) {
   ASSERT_TRUE(room.join(mine, {}));
   asio::cancellation_signal signal;
   std::optional<weir::errc> why;
-  weir::async_wait_turn(driver, weir::seat_holder{mine.answer.view.seat, 0, 0}, weir::never,
+  weir::async_wait_turn(driver, weir::seat_holder{mine.answer.view.seat, 0, 0}, room.now() + 1h,
                         asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(context, [&](answer a) {
                                                        ASSERT_FALSE(a);
                                                        why = static_cast<weir::errc>(a.error().code().value());
