@@ -117,13 +117,15 @@
       same(warned({max_active: "50", capacity: "10"}), [["warn_max_active", null], ["warn_capacity", null]].map(([k]) => [k, undefined]));
       same(warned({"admit.permits": "10"}), [["warn_line", 60]]);
       same(warned({"admit.permits": "", "admit.per_s": ""}), [["warn_no_admit", undefined]]);
-      same([limitsInWords(en, {...limits, max_active: 50}), limitsInWords(ko, {...limits, manual: true})], ["2 per 1 second · 50 inside", "수동 입장"]);
+      same([limitsInWords(en, {...limits, max_active: 50}), limitsInWords(ko, {...limits, manual: true})], ["2 per second · 50 inside", "수동 입장"]);
     });
     return failures;
   }
 
   const waiting = (more = {}) => answered({...freshFan(), phase: "outside"}, "join",
       {status: 201, body: view("waiting", {position: 10, ...more}), again: 2000}, at);
+  const over = (fan, state, status = 200) => answered(fan, "look", status === 200 ? ok(view(state, {poll_after_ms: null}))
+    : {status, body: {error: "over", view: view(state)}, again: null}, at);
   check("who comes first asks for the room, then for its seat", () => {
     const fan = freshFan();
     same(due(fan, at), {at, what: "status"});
@@ -218,11 +220,13 @@
     const near = answered(waiting(), "look", ok(view("offered", {offer_expires_at: iso(at + 30000)})), at);
     same(due(near, at), {at: at + offerEvery, what: "look"}, "it may be withdrawn");
     same(due(answered(near, "look", ok(view("offered", {offer_expires_at: iso(at + 3000)})), at), at).at, at + 3300, "its end");
+    const later = at + 3600000, seen = phase => screenOf(phase, later, later, {title: {en: "X"}, link: ""}, en);
+    same([seen(restored(keptOf(offered), later)), seen(restored(keptOf(inside), later))].map(s => [s.heading, s.main, s.title]),
+         [[en("loading"), null, "X"], [en("loading"), null, "X"]], "of yesterday: until the room has spoken");
+    same(over(offered, "expired").ended, "lapsed", "so long ago that the room knows only that it is over");
     same(answered(inside, "complete", {status: 204, body: null, again: null}, at).ended, "completed");
   });
   check("every end has words, and a way on", () => {
-    const over = (fan, state, status = 200) => answered(fan, "look", status === 200 ? ok(view(state, {poll_after_ms: null}))
-      : {status, body: {error: "over", view: view(state)}, again: null}, at);
     for (const state of ["left", "lapsed", "expired", "revoked", "completed", "rejected", "abandoned"]) {
       const fan = over(freshFan(), state);
       const screen = screenOf(fan, at, at, {title: {en: "X"}, link: ""}, en);

@@ -6,7 +6,11 @@ function screenOf(fan, now, wall, room, say) {
   const title = room.title[say.language];
   const screen = {tone: "calm", heading: "", lead: "", number: null, bar: null, facts: [], reason: null, steps: [], main: null,
                   quiet: null, draw: null, foot: null, title};
-  Object.assign(screen, (screens[fan.phase] ?? screens.loading)({fan, now, wall, room, say, title}));
+  // What has ended long ago, and is remembered, is not shown: the room will say what has become of it.
+  const ends = {offered: fan.offerEnds, active: fan.sessionEnds}[fan.phase] ?? null;
+  const made = ends !== null && now - ends > 3000 ? {heading: say("loading"), waits: true}
+    : (screens[fan.phase] ?? screens.loading)({fan, now, wall, room, say, title});
+  Object.assign(screen, made);
   screen.notice = noticeText(fan, say);
   screen.trouble = troubleText(fan, now, wall, say);
   return screen;

@@ -76,7 +76,7 @@ function adopted(fan, view, now, again = view.poll_after_ms) {
   next.phase = isLive(view.state) ? view.state : "ended";
   if (next.phase === "ended") {
     // The room forgets how a seat in its line ended before it forgets that there was one.
-    next.ended = view.state === "expired" && isInLine(fan.phase) ? "lost" : view.state;
+    next.ended = view.state !== "expired" ? view.state : isInLine(fan.phase) ? "lost" : fan.phase === "offered" ? "lapsed" : "expired";
   }
   if (next.phase === "waiting") next.start = Math.max(fan.start ?? 0, view.position);
   if (!wishes[fan.trouble?.what]?.includes(next.phase)) next.trouble = null;  // a wish that failed is tried again all the same

@@ -141,7 +141,7 @@
     const shown = [
       ["waiting", say.number(stats.waiting)], ["offered", say.number(stats.offered)], ["active", of(stats.active, now?.max_active)],
       ["rate", rate === null || rate === undefined ? "–" : say("rate", {n: rate})],
-      ["eta", p50 === undefined ? say("unknown") : etaInWords(say, {p50, p90})],
+      ["eta", p50 !== undefined ? etaInWords(say, {p50, p90}) : say(isFree(stats) ? "eta_none" : "unknown")],
       ["oldest", stats.waiting > 0 ? inWords(say, oldest) : "–"],
       ["limits", now === null ? "–" : limitsInWords(say, now)], ["gate", `${say.number(Math.round(100 * stats.gate))} %`]];
     if (stats.store_error) shown.push(["store", stats.store_error]);

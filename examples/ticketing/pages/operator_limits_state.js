@@ -88,9 +88,10 @@ function warningsOf(stats, limits, changes) {
   return warnings;
 }
 
-// What is in force, at a glance: "2 per 1 second · 200 inside".
+// What is in force, at a glance: "50 per 10 seconds · 200 inside".
 function limitsInWords(say, {admit, max_active: most, manual}) {
-  const parts = manual ? [say("limit_by_hand")] : admit ? [say("limit_rate", {n: admit.permits, time: inWords(say, admit.per_s)})] : [];
+  const parts = manual ? [say("limit_by_hand")] : admit
+    ? [admit.per_s === 1 ? say("per_second", {n: admit.permits}) : say("limit_rate", {n: admit.permits, time: inWords(say, admit.per_s)})] : [];
   if (most > 0) parts.push(say("limit_inside", {n: most}));
   return parts.join(" · ");
 }

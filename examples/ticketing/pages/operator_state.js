@@ -26,6 +26,9 @@ function recorded(history, stats, at) {
     etaError: promises > 0 ? (raw.error - long.error) / promises : null, heldShares: shares}];
 }
 
+// Whether who came now would be let in at once.
+const isFree = ({state, waiting, reason}) => state === "passthrough" || (state === "open" && waiting === 0 && reason === null);
+
 // For how long nobody has come in although somebody waits; as far as the history goes back.
 function stuckFor(history) {
   const last = history.at(-1);
