@@ -72,8 +72,7 @@ class room_lane {
   /// std::bad_alloc, and nobody has joined.
   std::uint64_t join(time_point now, bool& stands_for) {
     const std::uint64_t number = line_.tail();
-    if (presence_) cover(number, now);
-    stands_for = arrivals_.joined(number, now);
+    stands_for = number >= covered_ && cover_neighbours(number, now);
     return line_.join();
   }
   /// false: did not wait.
@@ -151,6 +150,7 @@ class room_lane {
     turns_ = std::move(turns);
     polls_ = poll_slots{};
     turns_base_ = 0;
+    covered_ = 0;
   }
 
   /// Numbers below `tail` have been given out; of those below `reserved` nobody knows: who has one may take its place.
@@ -209,6 +209,14 @@ class room_lane {
     const auto found = unknown_.find(place / block_size);
     return found != unknown_.end() && (found->second[place % block_size / 64] >> place % 64 & 1) != 0;
   }
+  /// What `number` and its neighbours share. Whether it stands for them.
+  bool cover_neighbours(std::uint64_t number, time_point now) {
+    static_assert(block_size % arrival_times::shared_by == 0);
+    if (presence_) cover(number, now);
+    const bool first = arrivals_.joined(number, now);
+    covered_ = (number / arrival_times::shared_by + 1) * arrival_times::shared_by;
+    return first;
+  }
   void cover(std::uint64_t number, time_point now) {
     there_.cover(number + 1);
     while ((turns_base_ + turns_.size()) * block_size <= number) turns_.push_back(now);
@@ -224,6 +232,7 @@ class room_lane {
   std::optional<lottery> drawn_;
   std::deque<time_point> turns_;  // of each block, the next one
   std::uint64_t turns_base_;      // of the first block, in blocks
+  std::uint64_t covered_ = 0;     // who has a number below it needs no memory that is not there
   unknown_places unknown_;
 };
 
