@@ -76,7 +76,8 @@ function adopted(fan, view, now, again = view.poll_after_ms) {
   next.phase = isLive(view.state) ? view.state : "ended";
   if (next.phase === "ended") {
     // The room forgets how a seat in its line ended before it forgets that there was one.
-    next.ended = view.state !== "expired" ? view.state : isInLine(fan.phase) ? "lost" : fan.phase === "offered" ? "lapsed" : "expired";
+    const forgotten = isInLine(fan.phase) ? "lost" : fan.phase === "offered" ? "lapsed" : "expired";
+    next.ended = view.state === "expired" ? forgotten : view.state;
   }
   if (next.phase === "waiting") next.start = Math.max(fan.start ?? 0, view.position);
   if (!wishes[fan.trouble?.what]?.includes(next.phase)) next.trouble = null;  // a wish that failed is tried again all the same
@@ -143,7 +144,8 @@ function answered(was, what, answer, now, chance = 0.5) {
     case 429: return held;
     case 400: case 401: case 410:  // who comes with a token of yesterday has lost nothing
       if (body?.error !== "no_token" && fan.phase !== "loading") return endedAs(fan, "restarted");
-      return {...freshFan(), phase: "outside", status: fan.status, statusAt: fan.statusAt, hiddenAt: fan.hiddenAt, roomAhead: fan.roomAhead};
+      return {...freshFan(), phase: "outside", status: fan.status, statusAt: fan.statusAt, hiddenAt: fan.hiddenAt,
+              roomAhead: fan.roomAhead};
     case 409: return endedAs(fan, "elsewhere");
     default: return inTrouble(fan, answer, what, now, chance);
   }

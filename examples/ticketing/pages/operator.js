@@ -139,7 +139,8 @@
     const oldest = Math.max(0, ...stats.lanes.map(l => l.oldest_wait_s));
     const of = (value, most) => most > 0 ? `${say.number(value)} / ${say.number(most)}` : say.number(value);
     const shown = [
-      ["waiting", say.number(stats.waiting)], ["offered", say.number(stats.offered)], ["active", of(stats.active, now?.max_active)],
+      ["waiting", say.number(stats.waiting)], ["offered", say.number(stats.offered)],
+      ["active", of(stats.active, now?.max_active)],
       ["rate", rate === null || rate === undefined ? "–" : say("rate", {n: rate})],
       ["eta", p50 !== undefined ? etaInWords(say, {p50, p90}) : say(isFree(stats) ? "eta_none" : "unknown")],
       ["oldest", stats.waiting > 0 ? inWords(say, oldest) : "–"],
@@ -170,7 +171,8 @@
       if (focused) ($("actions").querySelector(`[data-action="${focused}"]`) ?? $("actions").querySelector("button")).focus();
     }
     // Not disabled: that would take the focus from who has just pressed it.
-    for (const b of document.querySelectorAll("#actions button, #advance-send, #revoke button")) b.setAttribute("aria-disabled", String(busy));
+    const all = document.querySelectorAll("#actions button, #advance-send, #revoke button");
+    for (const b of all) b.setAttribute("aria-disabled", String(busy));
   }
 
   function render() {
@@ -202,14 +204,21 @@
   }
 
   const called = ({action, detail}) => detail ? `${say("act_" + action)} (${detail})` : say("act_" + action);
-  const later = () => outcome.action === "advance" && ["paused", "closed", "prequeue"].includes(stats.state) ? " " + say("advance_later") : "";
+  function outcomeText() {
+    if (outcome === null) return "";
+    if (outcome.text) return outcome.text();
+    const action = called(outcome);
+    if (outcome.bad) return say("act_failed", {action, problem: problemOf(outcome.answer)});
+    const waits = outcome.action === "advance" && ["paused", "closed", "prequeue"].includes(stats.state);
+    return say("act_done", {action}) + (waits ? " " + say("advance_later") : "");
+  }
   function written() {
-    const text = outcome === null ? "" : outcome.text ? outcome.text() : outcome.bad
-      ? say("act_failed", {action: called(outcome), problem: problemOf(outcome.answer)}) : say("act_done", {action: called(outcome)}) + later();
+    const text = outcomeText();
     if ($("outcome").textContent !== text) $("outcome").textContent = text;
     $("outcome").toggleAttribute("data-bad", outcome?.bad ?? false);
     $("log-heading").hidden = log.length === 0;
-    const lines = log.map(e => say(e.bad ? "log_failed" : "log_done", {time: timeWithSeconds(say, e.at), action: called(e), problem: e.problem}));
+    const lines = log.map(e => say(e.bad ? "log_failed" : "log_done",
+        {time: timeWithSeconds(say, e.at), action: called(e), problem: e.problem}));
     if ($("log").dataset.shows === JSON.stringify(lines)) return;
     $("log").dataset.shows = JSON.stringify(lines);
     $("log").replaceChildren(...lines.map(textContent => tag("li", {textContent})));
@@ -247,7 +256,8 @@
     $("question-yes").textContent = yes;
     $("question-yes").classList.toggle("danger", danger);
     $("question-items").hidden = items.length === 0;
-    $("question-items").replaceChildren(...items.map(([name, from, to]) => tag("li", {}, `${name}: `, tag("s", {textContent: from}), " → ", tag("b", {textContent: to}))));
+    $("question-items").replaceChildren(...items.map(([name, from, to]) =>
+      tag("li", {}, `${name}: `, tag("s", {textContent: from}), " → ", tag("b", {textContent: to}))));
     $("question-warnings").hidden = warnings.length === 0;
     $("question-warnings").replaceChildren(...warnings.map(textContent => tag("li", {textContent})));
   }

@@ -10,7 +10,8 @@ function limitsForm(page) {
     if (text === "") return say("limit_off");
     if (Array.isArray(field.kind)) return say(`choice_${field.path}_${text}`);
     if (field.kind === "flag") return say(text === "true" ? "yes" : "no");
-    return Number.isFinite(Number(text)) ? new Intl.NumberFormat(say.language, {maximumFractionDigits: 6}).format(Number(text)) : text;
+    const number = Number(text);
+    return Number.isFinite(number) ? new Intl.NumberFormat(say.language, {maximumFractionDigits: 6}).format(number) : text;
   }
 
   function make(field) {
@@ -26,7 +27,8 @@ function limitsForm(page) {
     });
     const problem = tag("p", {id: id + "-problem", className: "problem"});
     problem.setAttribute("role", "alert");
-    return tag("div", {className: "field"}, tag("label", {htmlFor: id}), input, tag("p", {id: id + "-now", className: "small"}), problem);
+    return tag("div", {className: "field"}, tag("label", {htmlFor: id}), input,
+        tag("p", {id: id + "-now", className: "small"}), problem);
   }
   const named = field => (field.lane === undefined ? "" : field.lane + ": ") + say(wordOf(field));
 

@@ -38,7 +38,8 @@ function valueOf(field, text) {
 
 // The fields whose texts are not what is in force: [{field, from, to}], as texts.
 function changesOf(limits, texts) {
-  return fieldsOf(limits).filter(f => f.path in texts).map(field => ({field, from: textOf(limits, field.path), to: texts[field.path].trim()}))
+  return fieldsOf(limits).filter(f => f.path in texts)
+    .map(field => ({field, from: textOf(limits, field.path), to: texts[field.path].trim()}))
     .filter(c => c.from !== c.to && JSON.stringify(valueOf(c.field, c.from)) !== JSON.stringify(valueOf(c.field, c.to)));
 }
 
@@ -90,8 +91,10 @@ function warningsOf(stats, limits, changes) {
 
 // What is in force, at a glance: "50 per 10 seconds · 200 inside".
 function limitsInWords(say, {admit, max_active: most, manual}) {
-  const parts = manual ? [say("limit_by_hand")] : admit
-    ? [admit.per_s === 1 ? say("per_second", {n: admit.permits}) : say("limit_rate", {n: admit.permits, time: inWords(say, admit.per_s)})] : [];
+  const parts = [];
+  if (manual) parts.push(say("limit_by_hand"));
+  else if (admit?.per_s === 1) parts.push(say("per_second", {n: admit.permits}));
+  else if (admit) parts.push(say("limit_rate", {n: admit.permits, time: inWords(say, admit.per_s)}));
   if (most > 0) parts.push(say("limit_inside", {n: most}));
   return parts.join(" · ");
 }

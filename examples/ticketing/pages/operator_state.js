@@ -10,7 +10,8 @@ function recorded(history, stats, at) {
   const t = stats.totals;
   const raw = {
     at, epoch: stats.epoch, waiting: stats.waiting, active: stats.active, offered: stats.offered, entered: t.entered,
-    lapsed: t.lapsed, full: t.refused?.full ?? 0, polls: t.polls + t.early_polls, early: t.early_polls, promises: t.eta_error?.count ?? 0, error: t.eta_error?.sum ?? 0,
+    lapsed: t.lapsed, full: t.refused?.full ?? 0, polls: t.polls + t.early_polls, early: t.early_polls,
+    promises: t.eta_error?.count ?? 0, error: t.eta_error?.sum ?? 0,
     held: heldReasons.map(reason => t.held_s[reason] ?? 0)};
   // Counters of a room that has begun afresh say nothing about those before.
   const last = history.at(-1);
@@ -32,9 +33,8 @@ const isFree = ({state, waiting, reason}) => state === "passthrough" || (state =
 // For how long nobody has come in although somebody waits; as far as the history goes back.
 function stuckFor(history) {
   const last = history.at(-1);
-  let since = last.at;
-  for (let i = history.length - 1; i >= 0 && history[i].waiting > 0 && history[i].entered === last.entered; --i) since = history[i].at;
-  return last.at - since;
+  const before = history.map(p => p.waiting > 0 && p.entered === last.entered).lastIndexOf(false);
+  return last.at - (history[before + 1] ?? last).at;
 }
 
 // How things are, in a word and a sentence: {tone: well | look | bad, key, values}. The worst comes first. `limits`: as
@@ -44,7 +44,8 @@ function verdictOf(stats, limits, history) {
   const minute = history.find(p => last.at - p.at <= 60);
   const is = (tone, key, values = {}) => ({tone, key: "verdict_" + key, values: {n, ...values}});
   const stuck = stuckFor(history), admit = limits?.admit;
-  const gap = admit ? limits.pace === "smooth" ? admit.per_s / admit.permits : admit.per_s : 0;  // without entries, as configured
+  // For so long nobody comes in because that is how it is configured.
+  const gap = admit ? limits.pace === "smooth" ? admit.per_s / admit.permits : admit.per_s : 0;
   const lapsed = last.lapsed - minute.lapsed, entered = last.entered - minute.entered, full = last.full - minute.full;
   if (stats.store_error) return is("bad", "store", {problem: stats.store_error});
   if (state === "passthrough") return is("bad", "passthrough");
