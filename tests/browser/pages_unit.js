@@ -92,7 +92,8 @@
       same(still({state: "paused", store_error: "disk full"}), ["bad", "store"]);
       same(after([stats(), stats({}, {entered: 1, refused: {full: 3}})]), ["look", "full"]);
       same(after([stats(), stats({}, {entered: 4, lapsed: 6})]), ["look", "lapsing"]);
-      for (const key of Object.keys(words.en).filter(k => k.startsWith("verdict_"))) same(words.en[key] !== "", true, key);
+      same([{}, {waiting: 0, reason: null}, {waiting: 0, reason: "active"}, {state: "passthrough"}].map(more => isFree(stats(more))),
+           [false, true, false, true], "whether newcomers wait");
     });
     check("limits: what stands in a field, and what is sent", () => {
       const changed = texts => changesOf(limits, texts), body = texts => bodyOf(limits, changed(texts));
