@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -151,6 +152,11 @@ TEST(Gateway, SaysSoWhenTheServiceDoesNotAnswerProperly) {
     if (q.path == "/noise") return of_kind(reply_kind::raw, "220 smtp.example ready\r\n");
     if (q.path == "/early") return of_kind(reply_kind::raw, "HTTP/1.1 103 Early Hints\r\n\r\n");
     if (q.path == "/half") return of_kind(reply_kind::raw, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+    if (q.path == "/no-events") {
+      server_reply r = says("whole", 404);
+      r.headers = {{"Content-Type", "text/event-stream"}};
+      return r;
+    }
     if (q.path == "/hints") {
       return of_kind(reply_kind::raw,
                      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
@@ -176,6 +182,10 @@ TEST(Gateway, SaysSoWhenTheServiceDoesNotAnswerProperly) {
     EXPECT_THAT(a.error(), HasSubstr("the service: ")) << path;
     EXPECT_EQ(c.get("/").status, 200u) << "after " << path;
   }
+  EXPECT_EQ(std::ranges::count(service.requests(), "/half", &server_request::path), 1) << "an answer had begun";
+  const answer no_events = c.get("/no-events");
+  EXPECT_EQ(no_events.status, 404u) << "only 200 streams";
+  EXPECT_EQ(no_events.body, "whole");
   for (const char* path : {"/hints", "/chunks", "/until-closed"}) {
     const answer a = c.get(path);
     EXPECT_EQ(a.status, 200u) << path << a.body;

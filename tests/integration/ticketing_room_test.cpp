@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <ctime>
 #include <functional>
 #include <optional>
 
@@ -83,6 +84,12 @@ TEST(TicketingRoom, TheDatesAreForWhoHasItsTurn) {
   EXPECT_EQ(text(not_yet, "error"), "not_yet");
   EXPECT_GT(number(not_yet, "pollAfterMs"), 0);
 
+  const std::string of_third = text(send(c, "POST", "/user/3/queue/token/issue"), "token");
+  EXPECT_EQ(send(c, "DELETE", "/rooms/concert/ticket", bearer(of_third)).status, 204u) << "the same seats";
+  const answer over = send(c, "GET", "/concert/451/date", bearer(of_third));
+  EXPECT_EQ(over.status, 410u) << over.body;
+  EXPECT_EQ(text(over, "state"), "left");
+
   EXPECT_EQ(send(c, "GET", "/concert/451/date", bearer(text(first, "token"))).status, 200u);
   const answer turn = poll_until(c, "/user/4/queue/token", token, "offered");
   EXPECT_EQ(text(turn, "state"), "offered") << turn.body;
@@ -95,8 +102,14 @@ TEST(TicketingRoom, TheDatesAreForWhoHasItsTurn) {
 
 TEST(TicketingRoom, ATableActivatesWhoeverIsNext) {
   server_process server{{"--room", "off", "--admit", "2/1s", "--cost", "4", "--issue-time", "1ms"}};
+  const auto began = std::chrono::steady_clock::now();
   client c{server.port()};
   std::vector<std::string> tokens;
+  const answer earliest = send(c, "POST", "/user/1/queue/token/issue");
+  if (std::chrono::steady_clock::now() < began + 1s) {
+    EXPECT_EQ(text(earliest, "state"), "waiting") << "for the next round, whatever the last one left";
+    EXPECT_EQ(number(earliest, "position"), 1);
+  }
   for (int user = 1; user <= 5; ++user) {
     const answer a = send(c, "POST", "/user/" + std::to_string(user) + "/queue/token/issue");
     ASSERT_EQ(a.status, 201u) << a.body;
@@ -123,6 +136,8 @@ TEST_P(TicketingFlash, CarriesAUserFromLoginToDetail) {
     return send(c, "POST", "/api/queue/enqueue", bearer(text(in, "accessToken")), R"({"eventId":7})");
   };
   EXPECT_EQ(send(c, "POST", "/api/queue/enqueue", {}, R"({"eventId":7})").status, 401u) << "log in first";
+  const std::string endless = bearer("user-" + std::string(65, 'x'));
+  EXPECT_EQ(send(c, "POST", "/api/queue/enqueue", endless, R"({"eventId":7})").status, 401u) << "nobody is called so";
   (void)enqueue("first");
   const answer queued = enqueue("second");
   ASSERT_EQ(queued.status, 201u) << queued.body;
@@ -227,6 +242,9 @@ class TicketingEvents : public testing::TestWithParam<const char*> {
     return events;
   }
   std::int64_t streams() { return number(send(c_, "GET", "/rooms/concert/stats", bearer("sesame")), "streams"); }
+  std::int64_t open_connections() {
+    return c_.get("/counters").json().at("connections").at("open").to_number<std::int64_t>();
+  }
   /// Until the room knows of so many, for less than the time after which it would write to somebody silent.
   bool comes_to(std::int64_t n) {
     for (int i = 0; i < 1000; ++i, std::this_thread::sleep_for(10ms)) {
@@ -258,14 +276,18 @@ TEST_P(TicketingEvents, ReachTheirFanAndEndWithIt) {
   const std::string first = events.until("\n\n");
   EXPECT_THAT(first, HasSubstr("event: view\ndata: {\"state\":\"waiting\",\"position\":1,"));
   EXPECT_THAT(first, HasSubstr("\"reason\":\"rate\""));
-  EXPECT_EQ(send(c_, "POST", "/rooms/concert/pause", bearer("sesame")).status, 200u);
-  std::string next;
-  for (int i = 0; i < 3 && next.find("\"reason\":\"paused\"") == std::string::npos; ++i) next = events.until("\n\n");
-  EXPECT_THAT(next, HasSubstr("\"reason\":\"paused\""));
   EXPECT_EQ(streams(), 1);
   events.hang_up();
   EXPECT_TRUE(comes_to(0)) << "who left holds no stream";
-  EXPECT_EQ(c_.get("/counters").json().at("connections").at("open").to_number<int>(), 1) << "but for the one that asks";
+  EXPECT_EQ(open_connections(), 1) << "but for the one that asks";
+
+  client again = listen();
+  EXPECT_THAT(again.until("event: view"), HasSubstr("200 OK"));
+  EXPECT_EQ(send(c_, "DELETE", "/rooms/concert/ticket", cookies_).status, 204u);
+  EXPECT_THAT(again.until("event: end"), HasSubstr("event: view\ndata: {\"state\":\"left\""));
+  EXPECT_THAT(again.until("\n\n"), HasSubstr("\"error\":\"over\""));
+  EXPECT_TRUE(again.closed());
+  EXPECT_TRUE(comes_to(0));
 }
 
 TEST_P(TicketingEvents, AreNotWaitedForAtTheEnd) {
@@ -310,8 +332,20 @@ TEST(TicketingRoom, OpensWhenItWasTold) {
   const answer dates = poll(c, "/concert/451/date", text(joined, "token"), [](const answer& a) { return a.status == 200; });
   EXPECT_EQ(dates.status, 200u) << dates.body;
 
+  // An hour from now, as a clock in Seoul shows it.
+  const std::time_t opening = std::time(nullptr) + 3600, in_seoul = opening + 9 * 3600;
+  std::array<char, 32> date{};
+  std::strftime(date.data(), date.size(), "%Y-%m-%dT%H:%M:%S+09:00", std::gmtime(&in_seoul));
+  server_process dated{{"--room", "on", "--cost", "4", "--opens-at", date.data()}};
+  client e{dated.port()};
+  const std::string told = text(e.get("/rooms/concert/status"), "opens_at");
+  std::tm read{};
+  ASSERT_NE(strptime(told.c_str(), "%Y-%m-%dT%H:%M:%S", &read), nullptr) << told;
+  EXPECT_NEAR(static_cast<double>(timegm(&read)), static_cast<double>(opening), 1) << told;
+
   server_process late{{"--room", "on", "--cost", "4", "--opens-at", "2026-01-01T09:00+09:00"}};
   client d{late.port()};
+  EXPECT_EQ(send(d, "POST", "/rooms/concert/pause").status, 403u) << "without a token of operators nobody is one";
   EXPECT_THAT(late.err(), HasSubstr("2026-01-01T09:00+09:00 has passed: the rooms open at once"));
   const answer at_once = send(d, "POST", "/user/1/queue/token/issue");
   EXPECT_EQ(poll(d, "/concert/451/date", text(at_once, "token"), [](const answer& a) { return a.status == 200; }).status,
