@@ -61,6 +61,7 @@
       for (let i = 3; i < 500; ++i) h = recorded(h, stats(2 * i), 100 + i);
       same([h.length <= kept + 2, h.at(-1).enteredPerS], [true, 2]);
       same(recorded(h, stats(1), 700).length, 1, "after a restart");
+      same(recorded(h, stats(5000, {polls: 1}), 601).length, 1, "after a restart that kept its epoch");
       same(recorded(h, {...stats(5000), epoch: 2}, 601).length, 1, "after a restart that was overtaken");
     });
     const limits = {admit: {permits: 2, per_s: 1}, pace: "smooth", max_active: 0, capacity: 1000, manual: false, claim_window_s: 4,

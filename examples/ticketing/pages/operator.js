@@ -55,7 +55,9 @@
       seenAt = Date.now();
       signedIn = true;
       problem = null;
+      const had = history.length;
       history = recorded(history, stats, clock() / 1000);
+      if (had > 0 && history.length === 1) restarted();
     } else if (answer.status === 403 || (answer.status === 401 && answer.body?.error === undefined)) {  // not of a seat's token
       refused = token !== null;
       forget();
@@ -105,14 +107,25 @@
     told(action, detail, answer);
     return answer;
   }
+  // A server that has started again knows nothing of limits that were changed.
+  function restarted() {
+    const at = Date.now();
+    outcome = {bad: true, text: () => say("log_restarted", {time: timeWithSeconds(say, at)})};
+    written({at, action: "restarted"});
+    limits.load().then(render);
+  }
+
   // What became of an action is said, and written down.
   function told(action, detail, answer) {
     if (answer === null) return render();
     const bad = answer.status !== 200;
     outcome = {action, detail, bad, answer};
-    log = [{at: Date.now(), action, detail, bad, problem: bad ? problemOf(answer) : ""}, ...log].slice(0, 6);
-    store(logMemory, JSON.stringify(log));
+    written({at: Date.now(), action, detail, bad, problem: bad ? problemOf(answer) : ""});
     render();
+  }
+  function written(entry) {
+    log = [entry, ...log].slice(0, 6);
+    store(logMemory, JSON.stringify(log));
   }
 
   // The document.
@@ -198,7 +211,7 @@
     verdict();
     tiles();
     actions();
-    written();
+    lately();
     totals();
     charts.draw(history);
   }
@@ -212,13 +225,13 @@
     const waits = outcome.action === "advance" && ["paused", "closed", "prequeue"].includes(stats.state);
     return say("act_done", {action}) + (waits ? " " + say("advance_later") : "");
   }
-  function written() {
+  function lately() {
     const text = outcomeText();
     if ($("outcome").textContent !== text) $("outcome").textContent = text;
     $("outcome").toggleAttribute("data-bad", outcome?.bad ?? false);
     $("log-heading").hidden = log.length === 0;
-    const lines = log.map(e => say(e.bad ? "log_failed" : "log_done",
-        {time: timeWithSeconds(say, e.at), action: called(e), problem: e.problem}));
+    const lines = log.map(e => e.action === "restarted" ? say("log_restarted", {time: timeWithSeconds(say, e.at)})
+      : say(e.bad ? "log_failed" : "log_done", {time: timeWithSeconds(say, e.at), action: called(e), problem: e.problem}));
     if ($("log").dataset.shows === JSON.stringify(lines)) return;
     $("log").dataset.shows = JSON.stringify(lines);
     $("log").replaceChildren(...lines.map(textContent => tag("li", {textContent})));

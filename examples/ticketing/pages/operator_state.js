@@ -15,7 +15,8 @@ function recorded(history, stats, at) {
     held: heldReasons.map(reason => t.held_s[reason] ?? 0)};
   // Counters of a room that has begun afresh say nothing about those before.
   const last = history.at(-1);
-  const before = last && last.epoch === raw.epoch && last.entered <= raw.entered ? history.filter(p => at - p.at <= kept) : [];
+  const isNew = !last || last.epoch !== raw.epoch || ["entered", "lapsed", "polls"].some(name => raw[name] < last[name]);
+  const before = isNew ? [] : history.filter(p => at - p.at <= kept);
   const since = seconds => before.find(p => at - p.at <= seconds + 0.5) ?? null;
   const per = (key, from) => from === null ? null : (raw[key] - from[key]) / (at - from.at);
   const recent = since(rateOver), long = since(promiseOver);
