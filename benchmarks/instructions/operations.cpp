@@ -17,6 +17,9 @@
 #include <weir/pool/blocking_pool.hpp>
 #include <weir/queue/wait_queue.hpp>
 #include <weir/stats/counter.hpp>
+#ifdef WEIR_BENCH_ROOM
+#include <weir/room/room_core.hpp>
+#endif
 
 #include <array>
 #include <chrono>
@@ -224,6 +227,46 @@ void pool_take_put(unsigned count) {
 }
 
 // As in weir_bench, where there is such a row.
+#ifdef WEIR_BENCH_ROOM
+/// Ten thousand wait, and come in by hand only.
+struct crowded_room {
+  crowded_room() {
+    for (int i = 0; i < 10'000; ++i) join();
+  }
+  void join() {
+    expect(core.join(request, {}, clock.now(), effects) && request.answer.why == weir::room_refusal::none, true);
+  }
+  [[nodiscard]] weir::seat_holder last() const { return {request.answer.view.seat, 0, 0}; }
+  static weir::room_config by_hand() {
+    weir::room_config c;
+    c.capacity = 100'000'000;
+    c.manual = true;
+    return c;
+  }
+
+  ticking_clock clock;
+  weir::room_core core{by_hand(), false, clock.now()};
+  weir::room_effects effects;
+  weir::room_request request;
+};
+
+void room_join(unsigned count) {
+  static crowded_room room;
+  while (count-- > 0) room.join();
+}
+void room_poll_early(unsigned count) {
+  static crowded_room room;
+  (void)room.core.look(room.last(), room.clock.now(), room.effects);
+  while (count-- > 0) {
+    expect(room.core.look(room.last(), room.clock.now(), room.effects).why == weir::room_refusal::early, true);
+  }
+}
+void room_view(unsigned count) {
+  static crowded_room room;
+  while (count-- > 0) expect(room.core.look_at(room.last(), room.clock.now()).position == 10'000, true);
+}
+#endif
+
 constexpr operation operations[] = {
 #define WEIR_LISTED(name) {#name, name}
     WEIR_LISTED(default_clock_now),  // first: soon after the calibration no correction is due
@@ -245,6 +288,11 @@ constexpr operation operations[] = {
     WEIR_LISTED(pipeline_limiter_bulkhead_breaker),
     WEIR_LISTED(wait_queue_hand_off),
     WEIR_LISTED(pool_take_put),
+#ifdef WEIR_BENCH_ROOM
+    WEIR_LISTED(room_join),
+    WEIR_LISTED(room_poll_early),
+    WEIR_LISTED(room_view),
+#endif
 };
 
 [[gnu::noinline]] void measured(const operation& each, unsigned count) {

@@ -112,6 +112,9 @@ class room_core : public detail::room_admission {
     return refuse(r, why, retry_after);
   }
   bool join_again(room_request& r, const room_join& who, detail::subject_seat had, time_point now, room_effects& fx);
+  /// Of who has just joined and has nobody before it: perhaps it need not wait at all.
+  [[nodiscard]] bool come_in_at_once(room_request& r, const room_join& who, detail::seat_key key, time_point now,
+                                     room_effects& fx);
   /// Offered, active, absent or over: `look` at all who do not wait. Who was absent is back.
   room_answer see_out_of_line(detail::seat_key key, std::uint64_t bind, time_point now, room_effects& fx);
   /// The subject has moved to another device.

@@ -53,17 +53,21 @@ inline bool room_core::join(room_request& r, const room_join& who, time_point no
   r.answer.view.seat = seat;
   r.answer.view.state = told_state();
   if (mode_ == room_mode::prequeue) return true;
-  if (l.waiting() == 1 || l.config().bypass || mode_ == room_mode::passthrough) {
-    go_on(now, fx);  // nobody is before it: perhaps it need not wait at all
-    prepare();
-    if (detail::room_session* s = sessions_.find(key); s != nullptr && may_enter(key, now)) {
-      enter(key, *s, who.bind, now, fx);
-      answer_active(r.answer, key, *s);
-      r.record = s->record;
-      return !log_.wait(r);
-    }
-  }
+  if (l.waiting() == 1 || l.config().bypass || mode_ == room_mode::passthrough)
+    return come_in_at_once(r, who, key, now, fx);
   return true;
+}
+
+inline bool room_core::come_in_at_once(room_request& r, const room_join& who, detail::seat_key key, time_point now,
+                                       room_effects& fx) {
+  go_on(now, fx);
+  prepare();
+  detail::room_session* s = sessions_.find(key);
+  if (s == nullptr || !may_enter(key, now)) return true;
+  enter(key, *s, who.bind, now, fx);
+  answer_active(r.answer, key, *s);
+  r.record = s->record;
+  return !log_.wait(r);
 }
 
 inline bool room_core::join_again(room_request& r, const room_join& who, detail::subject_seat had, time_point now,
