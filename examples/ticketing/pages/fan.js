@@ -54,7 +54,9 @@
     const answersJoin = answer.status !== 0 && answer.status < 500 && answer.body?.error !== "in_progress";
     if (what === "join" && answersJoin) joinKey = null;
     become(answered(fan, what, answer, clock(), Math.random()));
-    if (meanwhile) told(meanwhile);
+    const before = meanwhile;
+    meanwhile = null;
+    if (before && !(Date.parse(before.as_of) < Date.parse(fan.view?.as_of))) told(before);  // unless the answer is newer
     const next = wish;
     wish = null;
     if (next && next !== what) send(next);
@@ -63,9 +65,8 @@
   // The room tells by itself, if the server can: as long as the stream is open there is no need to ask.
   let source = null, listensWithin = Infinity, listensAfter = 0, meanwhile = null;
   function told(body) {
-    meanwhile = fan.busy ? body : null;  // it is not told twice
-    if (fan.busy || !isLive(fan.phase) || Date.parse(body.as_of) < Date.parse(fan.view?.as_of)) return;
-    become(answered(fan, "look", {status: 200, body, again: askAgainAfter(body, null)}, clock()));
+    if (fan.busy) meanwhile = body;  // it is not told twice
+    else if (isLive(fan.phase)) become(answered(fan, "look", {status: 200, body, again: askAgainAfter(body, null)}, clock()));
   }
   function listen() {
     const wanted = room.streams && fan.hiddenAt === null && (fan.phase === "waiting" || fan.phase === "offered");

@@ -8,11 +8,13 @@
 
   let token = stored(memory), stats = null, seenAt = 0, history = [], signedIn = false, problem = null;
   let refused = false;   // what we have to show was
-  let say = null, timer = 0, asking = false, busy = false, pending = null, outcome = null, rounds = 0;
+  let say = null, timer = 0, loop = 0, busy = false, pending = null, outcome = null, rounds = 0;
   let saidKey = null, log = [];
   let asked = 0, absent = false;
   const newest = {stats: 0, limits: 0};  // answers may overtake each other: what was asked before is not listened to
-  try { log = JSON.parse(stored(logMemory)) ?? []; } catch { /* somebody else's */ }
+  try {
+    log = JSON.parse(stored(logMemory) ?? "[]").filter(e => e.action === "restarted" || words.en["act_" + e.action]);
+  } catch { /* somebody else's */ }
 
   function stored(key) {
     try { return sessionStorage.getItem(key); } catch { return null; }
@@ -68,19 +70,17 @@
     signedIn = false;
     stats = null;
     history = [];
-    seenAt = 0;
+    seenAt = rounds = 0;
     limits.forget();
   }
 
   async function refresh() {
     clearTimeout(timer);
-    if (asking) return;
-    asking = true;
-    const began = clock();
+    const began = clock(), mine = ++loop;
     const answer = await tell("GET", "/stats");
-    asking = false;
+    if (mine !== loop) return;  // asked again meanwhile
     if (answer === null) {
-      if (token !== null || signedIn) refresh();  // there is another token now, or an action was answered meanwhile
+      if (token !== null || signedIn) refresh();  // an action was answered meanwhile
       return;
     }
     const stop = answer.status === 403 || answer.status === 401 || answer.status === 404;
