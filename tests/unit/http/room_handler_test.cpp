@@ -57,6 +57,27 @@ TEST_F(room_http, a_user_joins_waits_claims_and_leaves) {
   EXPECT_TRUE(second.get("ticket").status() == 401U) << "its cookie is gone";
 }
 
+TEST_F(room_http, cookies_go_no_further_than_they_must) {
+  serve(bank_teller(1));
+  const auto cookies = [&] {
+    std::vector<std::string> all;
+    const answer a = browser().join();
+    for (const auto& [name, value] : a.r.headers) {
+      if (name == "Set-Cookie") all.push_back(value.substr(0, value.find('=')) + value.substr(value.find(';')));
+    }
+    return all;
+  };
+  EXPECT_EQ(cookies(),
+            (std::vector<std::string>{"weir_seat_room; Path=/rooms/room; Max-Age=86400; HttpOnly; SameSite=Lax; Secure",
+                                      "weir_pass_room; Path=/; Max-Age=600; HttpOnly; SameSite=Lax; Secure",
+                                      "weir_device; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax; Secure"}));
+  room_http_config config = http_config();
+  config.secure_cookies = false;
+  handler.emplace(config);
+  handler->add(*room);
+  for (const std::string& cookie : cookies()) EXPECT_EQ(cookie.find("Secure"), std::string::npos) << cookie;
+}
+
 TEST_F(room_http, the_service_behind_knows_who_is_inside) {
   serve(bank_teller(1));
   client user = browser();

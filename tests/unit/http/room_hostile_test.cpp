@@ -154,6 +154,9 @@ TEST_F(room_hostile, headers_that_contradict_each_other) {
     EXPECT_EQ(outcome(c.get("ticket")), "400 bad_device");
     EXPECT_EQ(outcome(c.join()), "400 bad_device");
   }
+  client without_cookies = browser();
+  without_cookies.headers = {{"Authorization", "Bearer" + seat}, {"X-Weir-Device", device}};
+  EXPECT_EQ(outcome(without_cookies.get("ticket")), "401 no_token") << "of another scheme";
   c.headers = {{"Authorization", "Bearer"}};
   EXPECT_EQ(outcome(c.get("ticket")), "400 malformed") << "it is there, and empty";
   c.headers = {{"Idempotency-Key", "short"}};
