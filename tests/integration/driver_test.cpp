@@ -212,7 +212,7 @@ TEST(Driver, PollsUntilTheAnswerSaysSo) {
   ASSERT_EQ(asked.size(), 4u);
   EXPECT_GE(asked[1].at - asked[0].at, 150ms) << "the server's hint";
   EXPECT_GE(asked[2].at - asked[1].at, 60ms) << "without one, the scenario's interval";
-  EXPECT_LT(s.all.min(), 150ms) << "a poll's latency counts from when it was due: pauses are not in it";
+  EXPECT_LE(3 * s.all.mean(), s.waited.max() - 150ms) << "latency counts from when a poll was due: pauses are not in it";
   EXPECT_EQ(asked[3].body, R"({"pass":"a\"b\u000a"})") << "what a server says stays one string";
 }
 
@@ -222,7 +222,7 @@ TEST(Driver, APollThatCameTooEarlyIsWaitedForAndNoFailure) {
     if (q.path == "/enter") return answer(200);
     server_reply r = answer(200, R"({"state":"active","name":1,"pass":1})");
     const int at = n++;
-    if (at < 2) r = answer(429, at == 0 ? "{}" : R"({"pollAfterMs":40})");
+    if (at < 2) r = answer(429, at == 0 ? R"({"state":"active"})" : R"({"pollAfterMs":40})");
     if (at < 2) r.headers["Retry-After"] = at == 0 ? "0.2" : "3600";
     return r;
   }};
@@ -233,7 +233,7 @@ TEST(Driver, APollThatCameTooEarlyIsWaitedForAndNoFailure) {
                                "'http_req_failed{step:status}'=['rate==0']\nchecks=['rate==1']\n");
   EXPECT_EQ(r.journeys.completed, 1u);
   const step_result& s = r.steps.at(0);
-  EXPECT_EQ(s.polls_too_early, 2u);
+  EXPECT_EQ(s.polls_too_early, 2u) << "whatever else an answer says that came too early";
   EXPECT_EQ(s.attempts, 3u);
   EXPECT_EQ(s.reached, 3u) << "not retries of one call";
   EXPECT_EQ(s.rejected.count(), 0u);
