@@ -10,7 +10,6 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 
-#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -39,12 +38,9 @@ inline response refusal(const boost::system::error_code& ec, const server_option
 /// (RFC 9112, 3.2 and 6.3). Empty: nothing.
 inline std::string_view ambiguity(const boost::beast::http::request<boost::beast::http::string_body>& r) {
   using boost::beast::http::field;
-  const auto codings = r.equal_range(field::transfer_encoding);
-  if (codings.first != codings.second) {
+  if (const auto coding = r.find(field::transfer_encoding); coding != r.end()) {  // Beast lets none pass beside chunked
     if (r.version() < 11) return "Transfer-Encoding needs HTTP/1.1";
-    if (std::next(codings.first) != codings.second || !boost::beast::iequals(codings.first->value(), "chunked")) {
-      return "Transfer-Encoding may be chunked and nothing else";
-    }
+    if (!boost::beast::iequals(coding->value(), "chunked")) return "Transfer-Encoding may be chunked and nothing else";
   }
   const auto hosts = r.count(field::host);
   if (hosts > 1) return "more than one Host";

@@ -7,6 +7,7 @@
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/wait_traits.hpp>
 
 #include <fcntl.h>
@@ -111,15 +112,29 @@ response response_of(weir::http_response a) {
 /// Who listens to its seat.
 class seat_events final : public body_source {
  public:
-  seat_events(weir::room_stream stream, executor_type executor) : stream_(std::move(stream)), timer_(executor) {}
+  seat_events(weir::room_stream stream, executor_type executor)
+      : bell_(std::make_shared<bell>(executor)), stream_(std::move(stream)) {
+    stream_.wake_by([weak = std::weak_ptr<bell>(bell_), executor]() noexcept {
+      try {
+        boost::asio::post(executor, [weak] {
+          if (const auto b = weak.lock()) b->ring();
+        });
+      } catch (const std::bad_alloc&) {  // it looks when its time comes
+      }
+    });
+  }
 
   task<std::string> next() override {
     weir::room_stream::step step{.text = {}, .again_in = again_in_, .ends = ended_};
     while (step.text.empty() && !step.ends) {
-      timer_.expires_after(step.again_in);
-      boost::system::error_code cut;
-      co_await timer_.async_wait(boost::asio::redirect_error(use_task, cut));
-      if (cut) break;
+      if (!std::exchange(bell_->rung, false)) {
+        bell_->timer.expires_after(step.again_in);
+        boost::system::error_code cut;
+        co_await bell_->timer.async_wait(boost::asio::redirect_error(use_task, cut));
+        bell_->rung = false;
+      }
+      const auto told = co_await boost::asio::this_coro::cancellation_state;
+      if (told.cancelled() != boost::asio::cancellation_type::none) break;
       step = looked();
     }
     again_in_ = step.again_in;
@@ -130,6 +145,18 @@ class seat_events final : public body_source {
  private:
   using clock = std::chrono::steady_clock;
 
+  /// What ends a pause: time, or what has become of the seat, also if it was while nobody paused.
+  struct bell {
+    explicit bell(executor_type executor) : timer(executor) {}
+    void ring() {
+      rung = true;
+      timer.cancel();
+    }
+
+    boost::asio::basic_waitable_timer<clock, boost::asio::wait_traits<clock>, executor_type> timer;
+    bool rung = false;
+  };
+
   weir::room_stream::step looked() {
     try {
       return stream_.next();
@@ -138,8 +165,8 @@ class seat_events final : public body_source {
     }
   }
 
+  std::shared_ptr<bell> bell_;
   weir::room_stream stream_;
-  boost::asio::basic_waitable_timer<clock, boost::asio::wait_traits<clock>, executor_type> timer_;
   weir::duration again_in_{};
   bool ended_ = false;
 };
@@ -149,7 +176,7 @@ class seat_events final : public body_source {
 room_desk::room_desk(std::string name, const room_options& o, const weir::hmac_signer& keys, executor_type executor)
     : store_(o.file.empty() ? nullptr
                             : std::make_unique<weir::sqlite_room_store>(weir::sqlite_room_store_config{.file = o.file})),
-      room_(config_of(std::move(name), o), keys, store_.get()),
+      room_(config_of(std::move(name), o), keys, store_.get(), waker_),
       driver_(std::in_place, room_, executor) {}
 
 desk_reply room_desk::of(const weir::room_answer& a) const {
@@ -213,8 +240,8 @@ rooms::rooms(const room_options& o, executor_type executor)
       flash_("flash", o, keys_, executor),
       handler_({.is_operator = [token = o.operator_token](const weir::http_request& r) { return is_operator(r, token); },
                 .secure_cookies = false}) {  // the demo speaks plain HTTP
-  handler_.add(concert_.room());
-  handler_.add(flash_.room());
+  handler_.add(concert_.room(), concert_.waker());
+  handler_.add(flash_.room(), flash_.waker());
 }
 
 task<response> rooms::handle(const request& r) {

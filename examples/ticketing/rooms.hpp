@@ -8,7 +8,9 @@
 #include "room_options.hpp"
 
 #include <weir/asio/room.hpp>
+#include <weir/core/time.hpp>
 #include <weir/http/room_handler.hpp>
+#include <weir/http/room_stream.hpp>
 #include <weir/room/hmac_signer.hpp>
 #include <weir/room/sqlite_room_store.hpp>
 #include <weir/room/waiting_room.hpp>
@@ -22,7 +24,7 @@ namespace ticketing {
 /// One room and what keeps it going. Belongs to the I/O thread; pinned.
 class room_desk final : public desk {
  public:
-  using room_type = weir::waiting_room<weir::hmac_signer>;
+  using room_type = weir::basic_waiting_room<weir::hmac_signer, weir::default_clock, weir::room_stream_waker>;
 
   /// Errors: those of room and store.
   room_desk(std::string name, const room_options&, const weir::hmac_signer& keys, executor_type);
@@ -34,6 +36,8 @@ class room_desk final : public desk {
   [[nodiscard]] boost::json::object counters() override;
 
   [[nodiscard]] room_type& room() noexcept { return room_; }
+  /// Of those who listen to their seats in it.
+  [[nodiscard]] const weir::room_stream_waker& waker() const noexcept { return waker_; }
   /// Time does not pass in it any more, and nothing of it keeps the io_context running.
   void end() noexcept;
 
@@ -43,6 +47,7 @@ class room_desk final : public desk {
   [[nodiscard]] std::optional<weir::seat_holder> holder_in(const request&) const;
 
   std::unique_ptr<weir::sqlite_room_store> store_;
+  weir::room_stream_waker waker_;
   room_type room_;
   std::optional<weir::room_driver<room_type, executor_type>> driver_;
 };

@@ -281,12 +281,20 @@ TEST_P(TicketingEvents, ReachTheirFanAndEndWithIt) {
   EXPECT_TRUE(comes_to(0)) << "who left holds no stream";
   EXPECT_EQ(open_connections(), 1) << "but for the one that asks";
 
-  client again = listen();
-  EXPECT_THAT(again.until("event: view"), HasSubstr("200 OK"));
-  EXPECT_EQ(send(c_, "DELETE", "/rooms/concert/ticket", cookies_).status, 204u);
-  EXPECT_THAT(again.until("event: end"), HasSubstr("event: view\ndata: {\"state\":\"left\""));
-  EXPECT_THAT(again.until("\n\n"), HasSubstr("\"error\":\"over\""));
-  EXPECT_TRUE(again.closed());
+  // What becomes of a seat is told at once, not when the stream looks next; on a busy machine for one of several.
+  auto quickest = std::chrono::steady_clock::duration::max();
+  for (int i = 0; i < 5 && quickest > 500ms; ++i) {
+    client again = listen();
+    EXPECT_THAT(again.until("event: view"), HasSubstr("200 OK"));
+    const auto left_at = std::chrono::steady_clock::now();
+    EXPECT_EQ(send(c_, "DELETE", "/rooms/concert/ticket", cookies_).status, 204u);
+    EXPECT_THAT(again.until("event: end"), HasSubstr("event: view\ndata: {\"state\":\"left\""));
+    quickest = std::min(quickest, std::chrono::steady_clock::now() - left_at);
+    EXPECT_THAT(again.until("\n\n"), HasSubstr("\"error\":\"over\""));
+    EXPECT_TRUE(again.closed());
+    cookies_ = cookies_of(send(c_, "POST", "/rooms/concert/tickets"));
+  }
+  EXPECT_LT(quickest, 500ms);
   EXPECT_TRUE(comes_to(0));
 }
 
