@@ -89,6 +89,18 @@ TEST(DriverAtAHostileServer, FailedChecksAndMissingCapturesAreErrors) {
   EXPECT_EQ(count(r.steps[0], verdict::error), 5u);
 }
 
+TEST(DriverAtAHostileServer, WhatItSaysAddsNoHeaderToTheNextRequest) {
+  scripted_server server{[](const server_request&) { return answer(200, R"({"id":"1\r\nX-Admin: yes\r\n\r\n"})"); }};
+  const run_result r = run(server.url(), "executor='shared-iterations'\niterations=1",
+                           "[[journey]]\nname='j'\nsteps=[{name='a', request='GET /a', capture={id='/id'}},\n"
+                           "{name='b', request='GET /b?{id}', headers={X-Id='{id}'}}]\n");
+  EXPECT_EQ(r.journeys.completed, 1u);
+  const auto asked = server.requests();
+  ASSERT_EQ(asked.size(), 2u);
+  EXPECT_EQ(asked[1].headers.at("x-id"), "1X-Admin: yes");
+  EXPECT_FALSE(asked[1].headers.contains("x-admin"));
+}
+
 TEST(DriverAtAHostileServer, WhatIsNoAnswerIsBroken) {
   struct wrong {
     server_reply reply;
