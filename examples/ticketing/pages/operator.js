@@ -11,7 +11,7 @@
   let say = null, timer = 0, loop = 0, busy = false, pending = null, outcome = null, rounds = 0;
   let saidKey = null, log = [];
   let asked = 0, absent = false;
-  const newest = {stats: 0, limits: 0};  // answers may overtake each other: what was asked before is not listened to
+  const newest = {stats: 0, limits: 0};  // answers may overtake each other: figures that are older than those shown are not
   try {
     log = JSON.parse(stored(logMemory) ?? "[]").filter(e => e.action === "restarted" || words.en["act_" + e.action]);
   } catch { /* somebody else's */ }
@@ -24,7 +24,6 @@
   }
   function keep(text) {
     token = text;
-    newest.stats = newest.limits = asked;  // whatever is under way was asked as somebody else
     store(memory, text);
   }
   const credentials = () => token === null ? {} : {Authorization: "Bearer " + token};
@@ -41,11 +40,13 @@
     return words.en["problem_" + code] ? say("problem_" + code) : answer.body?.message || code || "HTTP " + answer.status;
   }
 
-  // An answer in its turn; null: it was overtaken. Who is not let in is asked for a token.
+  // The answer; null: somebody else has signed in or out meanwhile, or figures were overtaken. Who is not let in is asked for
+  // a token.
   async function tell(method, end, body) {
-    const n = ++asked, kind = end === "" ? "limits" : "stats";
+    const n = ++asked, who = token, kind = end === "" ? "limits" : "stats";
     const answer = await ask(method, path + end, {headers: credentials(), body});
-    if (n <= newest[kind]) return null;
+    if (token !== who) return null;
+    if (n < newest[kind]) return method === "GET" ? null : answer;
     newest[kind] = n;
     heard(answer);
     return answer;
