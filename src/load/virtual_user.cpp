@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 
 namespace weir::load {
 namespace {
@@ -171,7 +172,6 @@ task<virtual_user::called> virtual_user::call(context& c, const scenario::step& 
   recorder& record = around_.record;
   record.call_begun(c.times, index);
   const std::string request = render(c, step);
-  const scenario::retry& retry = c.journey.retry;
   const std::uint64_t all_checks = 1 + step.checks.size();  // the status is one
   for (std::uint64_t n = 1;; ++n) {
     const exchange answer = co_await attempt(c, step, index, request);
@@ -183,15 +183,8 @@ task<virtual_user::called> virtual_user::call(context& c, const scenario::step& 
     const duration end = around_.clock.offset(answer.done);
     call_end ended{index, due, end, verdict::broken, step.timeout};
     if (is_expected(step, answer)) co_return conclude(c, step, ended, answer);
-    bool again = answer.end == exchange::ending::answered && n < retry.max_attempts &&
-                 std::find(retry.on.begin(), retry.on.end(), answer.status) != retry.on.end();
-    duration wait{};
-    if (again) {
-      wait = retry.wait.delay(static_cast<std::uint32_t>(n), around_.jitter);
-      if (retry.honour_retry_after && answer.retry_after) wait += around_.clock.in_scenario(*answer.retry_after);
-      again = wait < patience_ends - end;
-    }
-    if (!again) {
+    const std::optional<duration> wait = retry_in(c.journey.retry, answer, n);
+    if (!wait || *wait >= patience_ends - end) {
       if (answer.end == exchange::ending::timed_out) ended.result = verdict::timeout;
       if (answer.end == exchange::ending::answered) {
         ended.result = answer.status == 429 || answer.status == 503 ? verdict::rejected : verdict::error;
@@ -199,12 +192,21 @@ task<virtual_user::called> virtual_user::call(context& c, const scenario::step& 
       record.call_ended(c.times, ended, 0, all_checks);
       co_return called{call_result::failed};
     }
-    const bool in_time = co_await pause_until(end + wait);
+    const bool in_time = co_await pause_until(end + *wait);
     if (!in_time) {
       record.call_cut(c.times, index, due, around_.now());
       co_return called{call_result::interrupted};
     }
   }
+}
+
+std::optional<duration> virtual_user::retry_in(const scenario::retry& retry, const exchange& answer,
+                                               std::uint64_t attempts) {
+  if (answer.end != exchange::ending::answered || attempts >= retry.max_attempts) return std::nullopt;
+  if (std::find(retry.on.begin(), retry.on.end(), answer.status) == retry.on.end()) return std::nullopt;
+  duration wait = retry.wait.delay(static_cast<std::uint32_t>(attempts), around_.jitter);
+  if (retry.honour_retry_after && answer.retry_after) wait += around_.clock.in_scenario(*answer.retry_after);
+  return wait;
 }
 
 task<exchange> virtual_user::attempt(context& c, const scenario::step& step, step_index index, const std::string& request) {

@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -76,6 +77,8 @@ class virtual_user {
   task<called> wait(context&, const scenario::step&, const scenario::poll&, step_index, duration begin);
   /// What an answer with an expected status comes to; records the call.
   called conclude(context&, const scenario::step&, const call_end&, const exchange& answer);
+  /// How long after this answer it is tried again; nullopt: it is not.
+  std::optional<duration> retry_in(const scenario::retry&, const exchange& answer, std::uint64_t attempts);
   task<exchange> attempt(context&, const scenario::step&, step_index, const std::string& request);
   /// False: interrupted.
   task<bool> pause_until(duration at);

@@ -212,7 +212,16 @@ TEST(Recorder, CallsOfTheWarmUpAreInTheSeriesOnly) {
   r.call_begun(j, 2);
   r.attempt_ended(j, {2, 1200ms, 1300ms, 201, {}, true});
   r.call_ended(j, {2, 1200ms, 1300ms, verdict::good, 1s}, 1, 0);
+  for (const duration begin : {duration{900ms}, duration{1s}}) {
+    const journey_run waits{begin, begin};
+    r.wait_begun(waits, 1);
+    r.polled_too_early(waits, 1);
+    r.wait_ended(waits, 1, 3s);
+  }
   const run_result out = r.finish(5s, 5s);
+  EXPECT_EQ(out.steps[1].waits, 1u) << "that of who came later";
+  EXPECT_EQ(out.steps[1].waited.count(), 1u);
+  EXPECT_EQ(out.steps[1].polls_too_early, 1u);
   EXPECT_EQ(out.steps[2].reached, 0u);
   EXPECT_EQ(out.steps[2].attempts, 0u);
   EXPECT_EQ(count(out.steps[2].verdicts, verdict::good), 0u);
