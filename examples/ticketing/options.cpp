@@ -68,9 +68,12 @@ void add_number(CLI::App& app, const std::string& name, double& value, const std
 
 /// `n` digits at the front of `text`, which is shortened by them. Nothing: there are others.
 std::optional<int> digits(std::string_view& text, std::size_t n) {
+  if (text.size() < n) return {};
   int value = 0;
-  if (text.size() < n || !std::ranges::all_of(text.substr(0, n), [](char c) { return c >= '0' && c <= '9'; })) return {};
-  std::from_chars(text.data(), text.data() + n, value);
+  for (const char c : text.substr(0, n)) {
+    if (c < '0' || c > '9') return {};
+    value = 10 * value + (c - '0');
+  }
   text.remove_prefix(n);
   return value;
 }
@@ -83,29 +86,29 @@ bool skip(std::string_view& text, char c) {
 /// "2026-12-01T20:00+09:00", seconds if wanted, 'Z' for UTC (ISO 8601).
 std::optional<std::chrono::sys_seconds> date_in(std::string_view text) {
   using namespace std::chrono;
-  const auto year_ = digits(text, 4);
-  if (!year_ || !skip(text, '-')) return {};
-  const auto month_ = digits(text, 2);
-  if (!month_ || !skip(text, '-')) return {};
-  const auto day_ = digits(text, 2);
-  if (!day_ || !skip(text, 'T')) return {};
-  const auto hour_ = digits(text, 2);
-  if (!hour_ || !skip(text, ':')) return {};
-  const auto minute_ = digits(text, 2);
-  const auto second_ = skip(text, ':') ? digits(text, 2) : std::optional{0};
-  const year_month_day date{year{*year_}, month{static_cast<unsigned>(*month_)}, day{static_cast<unsigned>(*day_)}};
-  if (!date.ok() || !minute_ || !second_ || *hour_ > 23 || *minute_ > 59 || *second_ > 59) return {};
+  const auto in_year = digits(text, 4);
+  if (!in_year || !skip(text, '-')) return {};
+  const auto in_month = digits(text, 2);
+  if (!in_month || !skip(text, '-')) return {};
+  const auto on_day = digits(text, 2);
+  if (!on_day || !skip(text, 'T')) return {};
+  const auto at_hour = digits(text, 2);
+  if (!at_hour || !skip(text, ':')) return {};
+  const auto at_minute = digits(text, 2);
+  const auto at_second = skip(text, ':') ? digits(text, 2) : std::optional{0};
+  const year_month_day date{year{*in_year}, month{static_cast<unsigned>(*in_month)}, day{static_cast<unsigned>(*on_day)}};
+  if (!date.ok() || !at_minute || !at_second || *at_hour > 23 || *at_minute > 59 || *at_second > 59) return {};
   minutes east{};
   if (!skip(text, 'Z')) {
     const int sign = skip(text, '+') ? 1 : skip(text, '-') ? -1 : 0;
-    const auto h = digits(text, 2);
-    if (sign == 0 || !h || !skip(text, ':')) return {};
-    const auto m = digits(text, 2);
-    if (!m || *h > 14 || *m > 59) return {};
-    east = sign * (hours{*h} + minutes{*m});
+    const auto ahead = digits(text, 2);
+    if (sign == 0 || !ahead || !skip(text, ':')) return {};
+    const auto rest = digits(text, 2);
+    if (!rest || *ahead > 14 || *rest > 59) return {};
+    east = sign * (hours{*ahead} + minutes{*rest});
   }
   if (!text.empty()) return {};
-  return sys_days{date} + hours{*hour_} + minutes{*minute_} + seconds{*second_} - east;
+  return sys_days{date} + hours{*at_hour} + minutes{*at_minute} + seconds{*at_second} - east;
 }
 
 /// So long after now, or at a date.
