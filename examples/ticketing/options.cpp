@@ -57,13 +57,12 @@ weir::rate rate_in(const std::string& text) {
 
 /// CLI::Range takes what is no number for one that fits.
 void add_number(CLI::App& app, const std::string& name, double& value, const std::string& help, double least) {
-  const auto assign = [&value, name, least](const double& number) {
-    if (!(number >= least && number <= 1e6)) {
-      throw CLI::ValidationError(name, "must be from " + std::to_string(static_cast<int>(least)) + " to 1000000");
-    }
-    value = number;
+  const auto fits = [least](const std::string& text) {
+    double number = 0;
+    const bool right = CLI::detail::lexical_cast(text, number) && number >= least && number <= 1e6;
+    return right ? std::string{} : "must be from " + std::to_string(static_cast<int>(least)) + " to 1000000";
   };
-  app.add_option_function<double>(name, assign, help)->default_str(std::to_string(static_cast<int>(value)));
+  app.add_option(name, value, help)->check(fits);
 }
 
 /// `n` digits at the front of `text`, which is shortened by them. Nothing: there are others.
