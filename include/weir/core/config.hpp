@@ -39,7 +39,14 @@ template <class Number>
 [[nodiscard]] std::string is(Number found) {
   return ", is " + std::to_string(found);
 }
-[[nodiscard]] inline std::string is(duration found) { return ", is " + std::to_string(found.count()) + " ns"; }
+/// In the largest unit that says it exactly.
+[[nodiscard]] inline std::string is(duration found) {
+  constexpr std::pair<duration::rep, const char*> units[] = {{1'000'000'000, " s"}, {1'000'000, " ms"}, {1'000, " us"}};
+  for (const auto& [size, name] : units) {
+    if (found.count() % size == 0) return ", is " + std::to_string(found.count() / size) + name;
+  }
+  return ", is " + std::to_string(found.count()) + " ns";
+}
 
 }  // namespace detail
 

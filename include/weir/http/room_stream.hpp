@@ -87,10 +87,11 @@ class room_stream {
 /// An observer of a room, which wakes its streams.
 ///
 /// ```cpp
+/// using room = weir::basic_waiting_room<weir::hmac_signer, weir::default_clock, weir::room_stream_waker>;
 /// weir::room_stream_waker waker;
-/// weir::basic_waiting_room<weir::hmac_signer, weir::default_clock, weir::room_stream_waker> room{config, keys, store,
-/// waker}; handler.add(room, waker); stream.wake_by([&] { boost::asio::post(executor, [&] { timer.cancel(); }); });   //
-/// then `next`, as when its time comes
+/// room tickets{config, keys, store, waker};
+/// handler.add(tickets, waker);
+/// stream.wake_by([&] { post(executor, [&] { timer.cancel(); }); });   // then `next`, as when its time comes
 /// ```
 /// A handle: copies are the same. Of one room; an observer of more passes its events on. Thread-safe. Each change of a seat
 /// costs a look while nobody listens, else a short lock and O(log streams), outside of the room's lock.

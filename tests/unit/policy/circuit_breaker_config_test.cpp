@@ -93,9 +93,9 @@ TEST(CircuitBreakerConfig, MessagesSayWhatWasFound) {
   EXPECT_EQ(validate(circuit_breaker_config{.probes = {.count = 0}})->message(),
             "circuit_breaker_config.probes.count: must be in [1, 100000], is 0");
   EXPECT_EQ(validate(circuit_breaker_config{.slow_threshold = -5ms})->message(),
-            "circuit_breaker_config.slow_threshold: must be >= 0, is -5000000 ns");
+            "circuit_breaker_config.slow_threshold: must be >= 0, is -5 ms");
   EXPECT_EQ(validate(circuit_breaker_config{.open_for = {.cap = -1s}})->message(),
-            "circuit_breaker_config.open_for.cap: must be > 0, is -1000000000 ns");
+            "circuit_breaker_config.open_for.cap: must be > 0, is -1 s");
 }
 
 TEST(CircuitBreakerConfig, EachTriggerIsEnoughByItself) {

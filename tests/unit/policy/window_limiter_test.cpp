@@ -238,7 +238,7 @@ TEST_F(WindowLimiter, AtTheEndsOfTimeItIsStricter) {
 TEST_F(WindowLimiter, RefusesWrongConfigurationsByName) {
   const auto problem = [&](const window_limiter_config& c) { return validate(c).value_or(config_error{}).message(); };
   EXPECT_EQ(problem({.limit = {0, 1s}}), "window_limiter_config.limit.permits: must be in [1, 10000000], is 0");
-  EXPECT_EQ(problem({.limit = {1, 0s}}), "window_limiter_config.limit.per: must be positive and at most 10 years, is 0 ns");
+  EXPECT_EQ(problem({.limit = {1, 0s}}), "window_limiter_config.limit.per: must be positive and at most 10 years, is 0 s");
   EXPECT_EQ(problem({.precision = static_cast<window_precision>(7)}),
             "window_limiter_config.precision: must be exact or approximate");
   EXPECT_THROW(make(0, 1s), std::invalid_argument);

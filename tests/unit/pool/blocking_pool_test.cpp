@@ -262,12 +262,12 @@ TEST_F(BlockingPool, ConfigurationsThatAreWrongSayWhich) {
   };
   EXPECT_EQ(message({.max_size = 0}), "pool_config.max_size: must be in [1, 10000], is 0");
   EXPECT_EQ(message({.max_size = 2, .min_size = 3}), "pool_config.min_size: must be in [0, 2], is 3");
-  EXPECT_EQ(message({.connect_timeout = 0s}), "pool_config.connect_timeout: must be >= 1 ms, is 0 ns");
+  EXPECT_EQ(message({.connect_timeout = 0s}), "pool_config.connect_timeout: must be >= 1 ms, is 0 s");
   EXPECT_EQ(message({.max_lifetime = 5ns}), "pool_config.max_lifetime: must be >= 1 ms, is 5 ns");
-  EXPECT_EQ(message({.acquire_timeout = 0s}), "pool_config.acquire_timeout: must be > 0, is 0 ns");
+  EXPECT_EQ(message({.acquire_timeout = 0s}), "pool_config.acquire_timeout: must be > 0, is 0 s");
   EXPECT_EQ(message({.leak_reclaim = 1s}), "pool_config.leak_reclaim: needs a backend with abort(connection&)");
   EXPECT_EQ(message({.leak_after = duration::max(), .leak_reclaim = 1s}), "pool_config.leak_reclaim: needs leak_after");
-  EXPECT_EQ(message({.probe = {.cap = 0s}}), "pool_config.probe.cap: must be > 0, is 0 ns");
+  EXPECT_EQ(message({.probe = {.cap = 0s}}), "pool_config.probe.cap: must be > 0, is 0 s");
   auto pool = make({.name = "a"});
   const auto wrong = pool.reconfigure({.name = "b"});
   ASSERT_TRUE(wrong);
