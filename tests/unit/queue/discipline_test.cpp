@@ -642,8 +642,7 @@ TEST(queue_discipline_test, validation_names_the_field_and_the_range) {
   EXPECT_EQ(problem({.order = static_cast<queue_order>(5)}),
             "pool_config.waiting.order: must be fifo, lifo, adaptive_lifo, priority or tenants");
   EXPECT_EQ(problem({.codel = {.target = 0ns}}), "pool_config.waiting.codel.target: must be > 0 and <= 1 h, is 0 s");
-  EXPECT_EQ(problem({.codel = {.interval = 2h}}),
-            "pool_config.waiting.codel.interval: must be > 0 and <= 1 h, is 7200 s");
+  EXPECT_EQ(problem({.codel = {.interval = 2h}}), "pool_config.waiting.codel.interval: must be > 0 and <= 1 h, is 7200 s");
   EXPECT_EQ(problem({.aging = -1ns}), "pool_config.waiting.aging: must be in [0, 1 h], is -1 ns");
   EXPECT_EQ(problem({.aging = 1h + 1ns}), "pool_config.waiting.aging: must be in [0, 1 h], is 3600000000001 ns");
   EXPECT_EQ(problem({.tenants = {{.tenant = 1}, {.tenant = 2, .weight = 0}}}),
