@@ -2,6 +2,10 @@
 /// \file
 /// How many may be asked in, and may come in, by the clock: so many per so long, evenly, in batches, or strictly.
 ///
+/// `strict` bounds entries, which a claim asks for, in every window. Offers keep the same bound in windows of their own,
+/// some time ahead: people take their time until they claim, and a place that was kept for each of them would be empty for
+/// so long. If claims bunch up all the same, some are held for a moment, and count until they have come in.
+///
 /// Not thread-safe: its room holds the lock. An older `now` brings nothing back and takes nothing away.
 
 #include <weir/core/time.hpp>
@@ -18,7 +22,7 @@
 
 namespace weir::inline v0 {
 
-/// With `strict` 8 bytes for each permit, else nothing beyond itself.
+/// With `strict` 16 bytes for each permit, else nothing beyond itself.
 class admission_pace {
  public:
   static constexpr std::uint64_t unlimited = std::numeric_limits<std::uint64_t>::max();
@@ -29,7 +33,8 @@ class admission_pace {
         limited_(admit.has_value()),
         admit_(admit.value_or(rate{})),
         last_(bounded(now)),
-        entries_(is_strict() ? admit_ : rate{1, admit_.per}) {
+        entries_(is_strict() ? admit_ : rate{1, admit_.per}),
+        offers_(entries_) {
     credit_ = pace_ == room_pace::batch ? static_cast<double>(admit_.permits) : 1;
   }
 
@@ -59,7 +64,11 @@ class admission_pace {
     if (limited_) {
       const double left = pace_ == room_pace::strict ? static_cast<double>(entries_.size() - entries()) : credit_;
       next.credit_ = pace == room_pace::batch ? 0 : std::min(left, 1.0);
-      if (is_strict() && next.is_strict()) next.entries_.inherit(entries_, last_);
+      if (is_strict() && next.is_strict()) {
+        next.entries_.inherit(entries_, last_);
+        next.offers_.inherit(offers_, last_);
+        next.expected_ = expected_;
+      }
       if (pace_ == room_pace::batch && pace == room_pace::batch) {
         next.credit_ = next.limit() - std::max(limit() - credit_, 0.0);
         next.last_ = last_;
@@ -68,19 +77,27 @@ class admission_pace {
     *this = std::move(next);
   }
 
-  /// How many offers may be made. `outstanding`: offers of which an entry is expected. O(1) amortised, O(log permits) with
-  /// `strict`.
-  [[nodiscard]] std::uint64_t offers(double outstanding, time_point now) noexcept {
+  /// How many offers may be made of which an entry is expected. `held`: claims that have been put off. O(1) amortised,
+  /// O(log permits) with `strict`.
+  [[nodiscard]] std::uint64_t offers(std::uint64_t held, time_point now) noexcept {
     if (!limited_) return gate_ > 0 ? unlimited : 0;
     see(now);
     if (gate_ == 0) return 0;
-    const double free = pace_ == room_pace::strict ? limit() - static_cast<double>(entries()) - outstanding : credit_;
+    const double free = is_strict() ? limit() - static_cast<double>(offers_.used(last_) + held) : credit_;
     return free < 1 - slack ? 0 : static_cast<std::uint64_t>(free + slack);
   }
-  /// So many have been made. Precondition: offers() allowed them, or an operator did.
-  void offered(std::uint64_t n) noexcept {
-    if (limited_ && pace_ != room_pace::strict)
-      credit_ = std::max(credit_ - static_cast<double>(n), std::min(credit_, 0.0));
+  /// One has been made. Precondition: offers() allowed it, or an operator did. `expected`: the part of an entry that may be
+  /// expected of it, in [0, 1]; counts with `strict`.
+  void offered(double expected) noexcept {
+    if (!limited_) return;
+    if (!is_strict()) {
+      credit_ = std::max(credit_ - 1, std::min(credit_, 0.0));
+      return;
+    }
+    expected_ += expected;
+    if (expected_ < 1 - slack) return;
+    expected_ = std::max(expected_ - 1, 0.0);
+    (void)offers_.issue(1, last_);
   }
 
   /// `strict`: how many more entries keep the limit. Whatever the gate says: who has been asked in may come.
@@ -90,8 +107,9 @@ class admission_pace {
     return entries_.size() - entries();
   }
   /// Entries of the past, oldest first: all of the last `per`. Of those before nobody knows; they matter if the limit is
-  /// changed, and are taken to be as new as they can have been. Precondition: none is known yet. O(permits).
-  void restore(std::span<const time_point> entries, time_point now) noexcept {
+  /// changed, and are taken to be as new as they can have been. `outstanding`: offers that may be claimed at once.
+  /// Precondition: none is known yet. O(permits).
+  void restore(std::span<const time_point> entries, std::uint64_t outstanding, time_point now) noexcept {
     if (!is_strict()) return;
     if (entries.size() > entries_.size()) entries = entries.last(entries_.size());
     time_point latest = bounded(later(now, -admit_.per));
@@ -100,8 +118,10 @@ class admission_pace {
     for (const time_point at : entries) {
       latest = std::max(latest, std::min(bounded(at), bounded(now)));
       (void)entries_.issue(1, latest);
+      (void)offers_.issue(1, latest);
     }
     see(now);
+    (void)offers_.issue(std::min(outstanding, offers_.size()), last_);
   }
   /// More than the limit, where an operator lets everybody in: the latest count.
   void entered(time_point now) noexcept {
@@ -109,16 +129,19 @@ class admission_pace {
     see(now);
     (void)entries_.issue(1, last_);
   }
-  /// When entries_left could become positive; `now`: it is.
-  [[nodiscard]] time_point next_entry(time_point now) const noexcept {
-    return is_strict() ? std::max(now, entries_.available(1)) : now;
+  /// When so many could have entered, each as soon as it may; `now`: at once. Precondition: n > 0.
+  [[nodiscard]] time_point next_entry(std::uint64_t n, time_point now) const noexcept {
+    if (!is_strict()) return now;
+    const auto windows = static_cast<duration::rep>(std::min((n - 1) / entries_.size(), std::uint64_t{1} << 20));
+    const time_point first = std::max(now, entries_.available((n - 1) % entries_.size() + 1));
+    return windows > duration::max() / admit_.per ? never : later(first, windows * admit_.per);
   }
   /// When offers() could grow; `never`: not by time alone.
   [[nodiscard]] time_point next_offer() const noexcept {
     if (!limited_ || gate_ == 0) return never;
-    if (pace_ == room_pace::strict) {
-      const std::uint64_t inside = entries();
-      return inside == 0 ? never : entries_.available(entries_.size() - inside + 1);
+    if (is_strict()) {
+      const std::uint64_t made = offers_.used(last_);
+      return made == 0 ? never : offers_.available(offers_.size() - made + 1);
     }
     if (pace_ == room_pace::batch) return later(last_, admit_.per);
     if (credit_ >= 1 - slack) return last_;
@@ -168,9 +191,11 @@ class admission_pace {
   bool limited_;
   rate admit_;
   double gate_ = 1;
-  double credit_ = 0;  // negative: a smaller limit came after more had been spent
-  time_point last_;    // batch: when the present one began
-  issue_log entries_;  // strict
+  double credit_ = 0;    // negative: a smaller limit came after more had been spent
+  time_point last_;      // batch: when the present one began
+  issue_log entries_;    // strict
+  issue_log offers_;     // strict; by entries that are expected
+  double expected_ = 0;  // beyond those, less than one
 };
 
 }  // namespace weir::inline v0

@@ -289,6 +289,70 @@ TEST(room_core, who_must_come_back_finds_its_offer_however_short_offers_are) {
   EXPECT_EQ(room.claim(seat).why, room_refusal::none);
 }
 
+TEST(room_core, a_strict_limit_is_used_though_people_take_their_time_or_never_come) {
+  // Who keeps a place of the window free for everybody that was asked lets in two thirds, of one a second a twentieth.
+  const struct {
+    weir::rate limit;
+    double least;
+  } cases[] = {{{50, 10s}, 0.95}, {{300, 60s}, 0.95}, {{1, 1s}, 0.6}};
+  for (const auto& [limit, least] : cases) {
+    SCOPED_TRACE(limit.permits);
+    weir::room_config config = by_rate(limit.permits, limit.per, weir::room_pace::strict);
+    config.overbook_at_most = 0.5;
+    config.claim_window = 30s;
+    a_room room{config};
+    weir::random_stream random{1, "strict"};
+    const weir::time_point began = room.now, steady = began + 120s, end = began + 480s;
+    for (int i = 0; i < 8'000; ++i) room.seat();
+    std::multimap<weir::time_point, std::uint64_t> claims;
+    std::uint64_t entered = 0, asked = 0;
+    weir::duration longest{};
+    std::map<std::uint64_t, weir::time_point> tried;
+    for (; room.now < end; room.wait(100ms)) {
+      for (; room.view({0, asked}).state != seat_state::waiting; ++asked) {
+        if (random.below(10) != 0) claims.emplace(room.now + std::chrono::milliseconds{random.below(4'000)}, asked);
+      }
+      while (!claims.empty() && claims.begin()->first <= room.now) {
+        const std::uint64_t number = claims.extract(claims.begin()).mapped();
+        const auto a = room.claim({0, number});
+        const auto first = tried.emplace(number, room.now).first->second;
+        if (a.why == room_refusal::not_yet) {
+          claims.emplace(room.now + a.retry_after, number);
+        } else {
+          ASSERT_EQ(a.why, room_refusal::none);
+          longest = std::max(longest, weir::elapsed(first, room.now));
+          entered += room.now > steady ? 1 : 0;
+        }
+      }
+    }
+    EXPECT_GE(static_cast<double>(entered),
+              least * static_cast<double>(limit.permits * static_cast<std::uint64_t>(360s / limit.per)));
+    EXPECT_LE(longest, 3 * limit.per + 2s) << "who has been asked is not kept at the door for long";
+  }
+}
+
+TEST(room_core, who_was_put_off_and_does_not_come_back_holds_nobody_up) {
+  weir::room_config config = by_rate(1, 1s, weir::room_pace::strict);
+  config.claim_window = 60s;
+  a_room room{config};
+  ASSERT_EQ(room.join().view.state, seat_state::active);
+  const auto gone = room.seat(), next = room.seat(), later = room.seat();
+  room.core.advance(3, room.now, room.fx);
+  EXPECT_EQ(room.claim(gone).retry_after, 1s);
+  EXPECT_EQ(room.claim(next).retry_after, 2s) << "when the one before it is in";
+  room.wait(2s);
+  EXPECT_EQ(room.claim(later).why, room_refusal::not_yet);
+  EXPECT_EQ(room.claim(next).why, room_refusal::not_yet) << "the place is kept for who came first";
+  room.wait(2s);
+  EXPECT_EQ(room.claim(later).why, room_refusal::not_yet) << "after the second";
+  EXPECT_EQ(room.claim(next).why, room_refusal::none);
+  room.wait(1s);
+  EXPECT_EQ(room.claim(gone).why, room_refusal::not_yet) << "its offer stays, its turn has passed";
+  EXPECT_EQ(room.claim(later).why, room_refusal::none);
+  room.wait(1s);
+  EXPECT_EQ(room.claim(gone).why, room_refusal::none);
+}
+
 TEST(room_core, smooth_admission_keeps_its_gaps) {
   a_room room{by_rate(50, 10s, weir::room_pace::smooth)};
   std::vector<weir::seat_id> seats;

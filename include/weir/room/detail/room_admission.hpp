@@ -46,6 +46,7 @@ class room_admission : public room_books {
   /// decided until then stands.
   void admit(time_point now, room_effects& fx) {
     charge(now);
+    let_go_of_late(now);
     held_ = hold_reason::none;
     more_ = false;
     if (waiting_ == 0 || !lets_in()) return;
@@ -68,14 +69,13 @@ class room_admission : public room_books {
       const bool by_pace = !lanes_[*lane].config().bypass;
       offer(*lane, way_of(by_pace), now, fx);
       b.places -= b.expected;
-      if (by_pace || config_.pace == room_pace::strict) {
-        b.by_pace = std::max(0.0, b.by_pace - (config_.pace == room_pace::strict ? b.expected : 1));
-      }
+      if (by_pace || config_.pace == room_pace::strict) b.by_pace = std::max(0.0, b.by_pace - 1);
       if (by_pace && advance_ != 0) {
         --advance_;
       } else {
-        pace_.offered(1);
+        pace_.offered(b.expected);
       }
+      if (b.by_pace < 1 && b.expected < 1 && config_.pace == room_pace::strict) b.by_pace = offers_at(now);
     }
   }
 
@@ -85,19 +85,23 @@ class room_admission : public room_books {
     std::uint64_t room = std::numeric_limits<std::uint64_t>::max();
     if (config_.max_active != 0) room = config_.max_active - std::min(config_.max_active, sessions_.active());
     room = std::min(room, pace_.entries_left(now));
-    const auto mine = std::find(blocked_.begin(), blocked_.end(), key);
-    return room > static_cast<std::uint64_t>(mine - blocked_.begin());
+    let_go_of_late(now, key);
+    return room > before_in_claims(key);
   }
-  /// Its offer stays until it has had the chance to come back. Precondition: prepare().
-  void hold(seat_key key, room_session& s, time_point now) {
-    if (!s.blocked) blocked_.push_back(key);
+  /// Its offer stays until it has had the chance to come back, and its turn among those who must. When that is, as far as
+  /// it is known. Precondition: prepare().
+  duration hold(seat_key key, room_session& s, time_point now) {
+    const std::uint64_t before = before_in_claims(key);
+    const time_point room = pace_.next_entry(before + 1, now);
+    const duration in = room > now ? elapsed(now, room) : config_.polls.shortest;
+    // It may come a little later than it was told.
+    const time_point until = later(now, in + std::max<duration>(in, 2 * config_.polls.shortest));
+    if (!s.blocked) blocked_.emplace_back();
+    blocked_[before] = {key, until};
     s.blocked = true;
     held_ = config_.max_active != 0 && sessions_.active() >= config_.max_active ? hold_reason::active : hold_reason::rate;
-    sessions_.expires(key, s, std::max(s.expires, later(later(now, entry_in(now)), config_.claim_window)));
-  }
-  /// How long until one more may enter, as far as that is known.
-  [[nodiscard]] duration entry_in(time_point now) const noexcept {
-    return std::max<duration>(elapsed(now, pace_.next_entry(now)), config_.polls.shortest);
+    sessions_.expires(key, s, std::max(s.expires, later(later(now, in), config_.claim_window)));
+    return in;
   }
 
   /// Precondition: offered, may_enter, prepare().
@@ -282,7 +286,13 @@ class room_admission : public room_books {
   std::uint64_t advance_ = 0;
   bool more_ = false;  // the last step was cut short
   admission_pace pace_;
-  std::deque<seat_key> blocked_;  // have claimed, and must come back: in that order
+
+  /// Has claimed, and must come back.
+  struct put_off {
+    seat_key key;
+    time_point until;  // others wait for it no longer
+  };
+  std::deque<put_off> blocked_;  // in the order of their claims
 
  private:
   static constexpr double everything = std::numeric_limits<double>::infinity();
@@ -299,13 +309,12 @@ class room_admission : public room_books {
   }
   [[nodiscard]] budget budget_at(time_point now) {
     if (mode_ == room_mode::passthrough) return {everything, everything, 1};
-    budget b{free_places(gate_), 0, 1 - noshow_};
-    if (!config_.manual) {
-      const std::uint64_t n = pace_.offers(sessions_.offered() * b.expected, now);
-      b.by_pace = n == admission_pace::unlimited ? everything : static_cast<double>(n);
-    }
-    b.by_pace = std::max(b.by_pace, static_cast<double>(advance_));
-    return b;
+    return {free_places(gate_), offers_at(now), 1 - noshow_};
+  }
+  [[nodiscard]] double offers_at(time_point now) noexcept {
+    // Twice, so that those at the door become fewer: with as many offers as entries they would stay as many.
+    const std::uint64_t n = config_.manual ? 0 : pace_.offers(2 * blocked_.size(), now);
+    return n == admission_pace::unlimited ? everything : static_cast<double>(std::max(n, advance_));
   }
   [[nodiscard]] bool has_room(const room_lane& l) const noexcept {
     return l.waiting() != 0 && (l.config().cap == 0 || l.inside < l.config().cap);
@@ -392,7 +401,20 @@ class room_admission : public room_books {
   void unblock(seat_key key, room_session& s) noexcept {
     if (!s.blocked) return;
     s.blocked = false;
-    std::erase(blocked_, key);
+    std::erase_if(blocked_, [key](const put_off& each) { return each.key == key; });
+  }
+  [[nodiscard]] std::uint64_t before_in_claims(seat_key key) const noexcept {
+    const auto mine =
+        std::find_if(blocked_.begin(), blocked_.end(), [key](const put_off& each) { return each.key == key; });
+    return static_cast<std::uint64_t>(mine - blocked_.begin());
+  }
+  /// Who has not come back holds nobody up any more; its offer stays. But for `here`.
+  void let_go_of_late(time_point now, std::optional<seat_key> here = std::nullopt) noexcept {
+    std::erase_if(blocked_, [&](const put_off& each) {
+      if (each.until > now || each.key == here) return false;
+      if (room_session* s = sessions_.find(each.key)) s->blocked = false;
+      return true;
+    });
   }
   void saw_offer_end(bool lapsed) noexcept {
     constexpr double weight = 0.05;

@@ -190,8 +190,9 @@ inline time_point room_core::next_event(time_point now) const noexcept {
     next = std::min(next, std::max(next_turns_, now));
     if (held_ == hold_reason::rate && !config_.manual) next = std::min(next, std::max(pace_.next_offer(), now));
   }
+  for (const auto& each : blocked_) next = std::min(next, std::max(each.until, now));
   // What else holds up those who have been called ends with somebody's leave, or an offer's or a session's time.
-  if (const time_point entry = pace_.next_entry(now); !called_.empty() && entry > now) next = std::min(next, entry);
+  if (const time_point entry = pace_.next_entry(1, now); !called_.empty() && entry > now) next = std::min(next, entry);
   return next;
 }
 
@@ -269,7 +270,7 @@ inline void room_core::restore(const room_image& image, time_point now) {
     detail::room_session* s = sessions_.find(key_of_seat(was.seat));
     if (s != nullptr && s->state == seat_state::active) s->bind = was.bind;  // it may have moved while it was inside
   }
-  pace_.restore(image.entries, now);
+  pace_.restore(image.entries, sessions_.offered(), now);
   see_if_it_moves(now);
   totals_.joined = waiting_ + sessions_.offered() + sessions_.active() + totals_.abandoned;
 }

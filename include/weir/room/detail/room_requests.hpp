@@ -201,9 +201,9 @@ inline bool room_core::claim(room_request& r, const seat_holder& who, time_point
     }
     if (!may_enter(key, now)) {
       ++totals_.claims_held;
-      hold(key, *s, now);
+      const duration in = hold(key, *s, now);
       r.answer.view = describe(key, who.bind, now);
-      return refuse(r, not_yet, entry_in(now));
+      return refuse(r, not_yet, in);
     }
     enter(key, *s, who.bind, now, fx);
   }
