@@ -211,10 +211,11 @@ TEST_P(Ticketing, RefusesWhatIsNotHttpAndCloses) {
   };
   refused("garbage\r\n\r\n", 400);
   refused(std::string("\x16\x03\x01\x02\x00\x01", 6) + std::string(100, '\x01'), 400);  // a TLS greeting
-  refused("POST /api/users HTTP/1.1\r\nContent-Length: minus one\r\n\r\n", 400);
-  refused("GET / HTTP/1.1\r\nX: " + std::string(1'000'000, 'x') + "\r\n\r\n", 431);
-  refused("POST /api/users HTTP/1.1\r\nContent-Length: 100000\r\n\r\n" + std::string(100'000, 'x'), 413);
-  refused("POST /api/users HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n11170\r\n" + std::string(70'000, 'x'), 413);
+  refused("POST /api/users HTTP/1.1\r\nHost: t\r\nContent-Length: minus one\r\n\r\n", 400);
+  refused("GET / HTTP/1.1\r\nHost: t\r\nX: " + std::string(1'000'000, 'x') + "\r\n\r\n", 431);
+  refused("POST /api/users HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\n" + std::string(100'000, 'x'), 413);
+  refused("POST /api/users HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n11170\r\n" + std::string(70'000, 'x'),
+          413);
   EXPECT_TRUE(eventually([&] { return number(counters_of(server), "connections", "open") == 1; }));
   EXPECT_EQ(number(counters_of(server), "connections", "malformed"), 6);
 }
@@ -222,8 +223,8 @@ TEST_P(Ticketing, RefusesWhatIsNotHttpAndCloses) {
 TEST_P(Ticketing, DoesNotWaitForeverForHalfARequestNorForSilence) {
   server_process server{with({"--request-timeout", "300ms", "--idle-timeout", "700ms"})};
   client half_head{server.port()}, half_body{server.port()}, silent{server.port()}, silent_later{server.port()};
-  half_head.send("POST /api/users HTTP/1.1\r\nContent-Le");
-  half_body.send("POST /api/users HTTP/1.1\r\nContent-Length: 100\r\n\r\n{\"name\":");
+  half_head.send("POST /api/users HTTP/1.1\r\nHost: t\r\nContent-Le");
+  half_body.send("POST /api/users HTTP/1.1\r\nHost: t\r\nContent-Length: 100\r\n\r\n{\"name\":");
   EXPECT_EQ(silent_later.get("/healthz").status, 200u);
   EXPECT_EQ(half_head.receive().status, 408u);
   EXPECT_TRUE(half_head.closed());
@@ -237,12 +238,14 @@ TEST_P(Ticketing, DoesNotWaitForeverForHalfARequestNorForSilence) {
 TEST_P(Ticketing, AnswersPipelinedRequestsInOrderAndHonoursExpectations) {
   server_process server{with()};
   client c{server.port()};
-  c.send("GET /healthz HTTP/1.1\r\n\r\nGET /nothing HTTP/1.1\r\n\r\nHEAD /healthz HTTP/1.1\r\n\r\n");
+  c.send(
+      "GET /healthz HTTP/1.1\r\nHost: t\r\n\r\nGET /nothing HTTP/1.1\r\nHost: t\r\n\r\nHEAD /healthz HTTP/1.1\r\nHost: "
+      "t\r\n\r\n");
   EXPECT_EQ(c.receive().status, 200u);
   EXPECT_EQ(c.receive().status, 404u);
   client d{server.port()};
-  d.send("POST /api/users HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: " + std::to_string(new_user.size()) +
-         "\r\n\r\n");
+  d.send("POST /api/users HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: " +
+         std::to_string(new_user.size()) + "\r\n\r\n");
   EXPECT_EQ(d.receive().status, 100u);
   d.send(new_user);
   EXPECT_EQ(d.receive().status, 201u);

@@ -34,19 +34,21 @@ struct config_error {
 
 namespace detail {
 
+/// "1 s", "250 ms": in the largest unit that it is a multiple of.
+[[nodiscard]] inline std::string exact_text(duration d) {
+  constexpr std::pair<duration::rep, const char*> units[] = {{1'000'000'000, " s"}, {1'000'000, " ms"}, {1'000, " us"}};
+  for (const auto& [size, unit] : units) {
+    if (d.count() % size == 0) return std::to_string(d.count() / size) + unit;
+  }
+  return std::to_string(d.count()) + " ns";
+}
+
 /// ", is 7": the end of a config_error's problem.
 template <class Number>
 [[nodiscard]] std::string is(Number found) {
   return ", is " + std::to_string(found);
 }
-/// In the largest unit that says it exactly.
-[[nodiscard]] inline std::string is(duration found) {
-  constexpr std::pair<duration::rep, const char*> units[] = {{1'000'000'000, " s"}, {1'000'000, " ms"}, {1'000, " us"}};
-  for (const auto& [size, name] : units) {
-    if (found.count() % size == 0) return ", is " + std::to_string(found.count() / size) + name;
-  }
-  return ", is " + std::to_string(found.count()) + " ns";
-}
+[[nodiscard]] inline std::string is(duration found) { return ", is " + exact_text(found); }
 
 }  // namespace detail
 

@@ -10,6 +10,7 @@
 /// For people and start-up logs: it allocates, and the text may change.
 
 #include <weir/core/admission.hpp>
+#include <weir/core/config.hpp>
 #include <weir/pipeline/waiting_policy.hpp>
 
 #include <concepts>
@@ -121,15 +122,6 @@ inline void print(const std::vector<layer>& chain, const std::string& indent, st
   print(chain, "", out);
   for (const std::string& warning : warnings_of(chain)) out += "warning: " + warning + "\n";
   return out;
-}
-
-/// "1 s", "250 ms": in the largest unit that it is a multiple of.
-[[nodiscard]] inline std::string exact_text(duration d) {
-  constexpr std::pair<duration::rep, const char*> units[] = {{1'000'000'000, " s"}, {1'000'000, " ms"}, {1'000, " us"}};
-  for (const auto& [size, unit] : units) {
-    if (d.count() % size == 0) return std::to_string(d.count() / size) + unit;
-  }
-  return std::to_string(d.count()) + " ns";
 }
 
 template <class Snapshot>

@@ -24,13 +24,12 @@ struct rate_limiter_config {
 [[nodiscard]] inline std::optional<config_error> validate(const rate_limiter_config& config) {
   if (config.limit.permits < 1) return config_error{"rate_limiter_config.limit.permits", "must be at least 1, is 0"};
   if (config.limit.per <= duration::zero()) {
-    return config_error{"rate_limiter_config.limit.per",
-                        "must be positive, is " + std::to_string(config.limit.per.count()) + " ns"};
+    return config_error{"rate_limiter_config.limit.per", "must be positive" + detail::is(config.limit.per)};
   }
   if (config.limit.permits > static_cast<std::uint64_t>(config.limit.per.count())) {
     return config_error{"rate_limiter_config.limit", "must be at most one permit per nanosecond, is " +
                                                          std::to_string(config.limit.permits) + " per " +
-                                                         std::to_string(config.limit.per.count()) + " ns"};
+                                                         detail::exact_text(config.limit.per)};
   }
   constexpr duration longest = std::chrono::hours{24 * 50};
   const std::uint64_t burst = config.burst != 0 ? config.burst : config.limit.permits;

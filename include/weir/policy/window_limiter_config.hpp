@@ -40,7 +40,7 @@ struct window_limiter_config {
   }
   if (config.limit.per <= duration::zero() || config.limit.per > longest) {
     return config_error{"window_limiter_config.limit.per",
-                        "must be positive and at most 10 years, is " + std::to_string(config.limit.per.count()) + " ns"};
+                        "must be positive and at most 10 years" + detail::is(config.limit.per)};
   }
   if (config.precision > window_precision::approximate) {
     return config_error{"window_limiter_config.precision", "must be exact or approximate"};

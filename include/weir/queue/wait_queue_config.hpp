@@ -30,7 +30,7 @@ struct wait_queue_config {
   }
   const auto positive = [](const char* field, duration d) -> std::optional<config_error> {
     if (d > duration::zero()) return std::nullopt;
-    return config_error{field, "must be > 0, is " + std::to_string(d.count()) + " ns"};
+    return config_error{field, "must be > 0" + detail::is(d)};
   };
   if (auto wrong = positive("wait_queue_config.max_wait", config.max_wait)) return wrong;
   if (auto wrong = positive("wait_queue_config.rate_window", config.rate_window)) return wrong;
