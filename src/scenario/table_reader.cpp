@@ -56,10 +56,12 @@ bool table_reader::flag(std::string_view key, bool& out) {
 bool table_reader::time(std::string_view key, duration& out, time_range range) {
   const toml::node* value = node(key);
   if (value == nullptr) return false;
-  const auto* string = value->as_string();
-  const auto read = string == nullptr ? std::nullopt : parse_duration(string->get());
   const std::string accepted = "from " + to_text(range.low) + " to " + to_text(range.high);
-  if (!read) return wrong_type(*value, key, "a duration like \"15s\", \"800ms\" or \"1m30s\", " + accepted);
+  const std::string form = "a duration like \"15s\", \"800ms\" or \"1m30s\", " + accepted;
+  const auto* string = value->as_string();
+  if (string == nullptr) return wrong_type(*value, key, form);
+  const auto read = parse_duration(string->get());
+  if (!read) return wrong_type(*value, key, form);
   if (*read < range.low || *read > range.high) return wrong_type(*value, key, accepted + ", is " + to_text(*read));
   out = *read;
   return true;
@@ -68,11 +70,11 @@ bool table_reader::time(std::string_view key, duration& out, time_range range) {
 bool table_reader::number(std::string_view key, double& out, number_range range) {
   const toml::node* value = node(key);
   if (value == nullptr) return false;
-  const auto read = value->is_number() ? value->value<double>() : std::nullopt;
   const std::string accepted = "from " + plain(range.low) + " to " + plain(range.high);
-  if (!read) return wrong_type(*value, key, "a number " + accepted);
-  if (!(*read >= range.low && *read <= range.high)) return wrong_type(*value, key, accepted + ", is " + plain(*read));
-  out = *read;
+  if (!value->is_number()) return wrong_type(*value, key, "a number " + accepted);
+  const double read = value->value_or(std::nan(""));
+  if (!(read >= range.low && read <= range.high)) return wrong_type(*value, key, accepted + ", is " + plain(read));
+  out = read;
   return true;
 }
 
